@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/**
+ * @file error.h
+ * The codes that functions of sealq return when they fail.
+ *
+ * 0 or positive is success, negative is one of these codes. errno is not part of the API. A code
+ * keeps its number for ever.
+ */
+#ifndef SEALQ_ERROR_H
+#define SEALQ_ERROR_H
+
+#include "version.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum sq_error {
+    SQ_OK = 0,
+    SQ_EINVAL = -1,    /**< an argument is wrong; nothing was changed */
+    SQ_ENOMEM = -2,    /**< out of memory; nothing was changed */
+    SQ_EFULL = -3,     /**< no room in time */
+    SQ_EEMPTY = -4,    /**< nothing to get in time */
+    SQ_ESHUTDOWN = -5, /**< shut down: no more puts, or nothing left to get */
+    SQ_ETIMEDOUT = -6, /**< not finished in time */
+    SQ_ETOOMANY = -7,  /**< more task_done than unfinished items; nothing was counted */
+    SQ_EFORK = -8,     /**< made before a fork and used in the child: make a new one there */
+    SQ_ETHREAD = -9,   /**< the system would not start a thread */
+    SQ_EDEADLOCK = -10 /**< the caller would wait for itself; nothing was changed */
+};
+
+/**
+ * What a code means, in a few words.
+ *
+ * code        any int; numbers that are not a code of sealq are said to be unknown.
+ * Ownership   a constant; do not free it.
+ * Threads     any; async-signal-safe.
+ */
+SQ_API const char *sq_strerror(int code);
+
+/**
+ * The name of a code, such as "SQ_EFULL"; "SQ_E?" when it is unknown.
+ *
+ * Ownership   a constant; do not free it.
+ * Threads     any; async-signal-safe.
+ */
+SQ_API const char *sq_error_name(int code);
+
+/**
+ * One sentence for a person: what the last failed call of this thread found wrong.
+ *
+ * More telling than sq_strerror() where the library knows more ("capacity is 5000000000, …"), the
+ * same where it does not. Calls that succeed leave it as it is.
+ *
+ * Ownership   the library's, per thread; valid until this thread's next failed call.
+ * Threads     any.
+ */
+SQ_API const char *sq_last_error_detail(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

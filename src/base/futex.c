@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/futex.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+bool sqi_futex_wait(const uint32_t *word, uint32_t expected, int64_t deadline_ns)
+{
+    struct timespec deadline = {
+        .tv_sec = (time_t)(deadline_ns / SQI_NS_PER_S),
+        .tv_nsec = (long)(deadline_ns % SQI_NS_PER_S),
+    };
+    /* FUTEX_WAIT_BITSET, not FUTEX_WAIT: its time-out is absolute, so nothing drifts when a
+       thread is woken and sleeps again. */
+    long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected,
+                          deadline_ns == SQI_NEVER ? NULL : &deadline, NULL,
+                          FUTEX_BITSET_MATCH_ANY);
+    if (result == 0)
+        return true;
+    assert(errno == EAGAIN || errno == EINTR || errno == ETIMEDOUT);
+    return errno != ETIMEDOUT;
+}
+
+void sqi_futex_wake(const uint32_t *word, int count_max)
+{
+    long result = syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count_max, NULL, NULL, 0);
+    assert(result >= 0);
+}

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Consumers over a queue: threads that get, handle, and count as done.
+ *
+ * Life of the threads: made all at once, each runs thread_start and reports; only when every one
+ * has succeeded are they let go (else all end, and no item was taken). They end when `stopping`
+ * is set or the queue is shut down and empty. Who waits for that waits on the condition `changed`.
+ *
+ *     started, failed, running ── guarded by lock, told by changed
+ *     stopping                 ── atomic, read at the queue's gates; set once, never cleared
+ *     handled, errors          ── atomic counters, relaxed: exact once the threads have ended,
+ *                                 because running falls under the lock after the last count
+ */
+#include "sealq/consumer.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/fork.h"
+#include "queue/queue.h"
+
+struct worker {
+    sq_consumer *consumer;
+    pthread_t thread;
+    unsigned index;
+};
+
+struct sq_consumer {
+    sq_queue *queue;
+    sq_consumer_options options;
+    uint32_t fork_generation;
+
+    atomic_bool stopping;
+    _Atomic uint64_t handled, errors;
+    _Atomic int first_error;
+
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    unsigned started; /* threads whose thread_start has returned */
+    int failed;       /* the first code of a thread_start that failed */
+    bool go;          /* all have started, or one failed */
+    unsigned running; /* threads that were made and have not ended */
+
+    unsigned made; /* threads in workers; constant once sq_queue_consume() has returned */
+    struct worker workers[];
+};
+
+/* The consumer whose thread this is, to refuse waits for oneself. */
+static _Thread_local const sq_consumer *own_consumer;
+
+static void lock(sq_consumer *consumer)
+{
+    int failed = pthread_mutex_lock(&consumer->lock);
+    assert(!failed);
+}
+
+static void unlock(sq_consumer *consumer)
+{
+    int failed = pthread_mutex_unlock(&consumer->lock);
+    assert(!failed);
+}
+
+/* With the lock held: wait for a change. False when the deadline has passed. */
+static bool wait_for_change(sq_consumer *consumer, int64_t deadline_ns)
+{
+    if (deadline_ns == SQI_NEVER)
+        return pthread_cond_wait(&consumer->changed, &consumer->lock) == 0;
+    struct timespec deadline = {
+        .tv_sec = (time_t)(deadline_ns / SQI_NS_PER_S),
+        .tv_nsec = (long)(deadline_ns % SQI_NS_PER_S),
+    };
+    return pthread_cond_timedwait(&consumer->changed, &consumer->lock, &deadline) == 0;
+}
+
+/* ── the threads ──────────────────────────────────────────────────────────────────────────── */
+
+static void handle(sq_consumer *consumer, const struct worker *worker, void *item,
+                   void *thread_context)
+{
+    int result = consumer->options.handler(item, thread_context);
+    if (result < 0) {
+        int none = SQ_OK;
+        atomic_compare_exchange_strong(&consumer->first_error, &none, result);
+        atomic_fetch_add_explicit(&consumer->errors, 1, memory_order_relaxed);
+        if (consumer->options.on_error) {
+            sq_consumer_error error = {
+                .code = result, .item = item, .thread_index = worker->index};
+            consumer->options.on_error(&error, consumer->options.context);
+        }
+    }
+    atomic_fetch_add_explicit(&consumer->handled, 1, memory_order_relaxed);
+    /* SQ_ETOOMANY is possible and harmless: an immediate shutdown, or a handler that calls
+       task_done too, may have counted this item before. */
+    (void)sq_queue_task_done(consumer->queue, 1);
+}
+
+/* Reports the outcome of this thread's start and waits for that of the others: whether to go. */
+static bool all_started(sq_consumer *consumer, int result)
+{
+    lock(consumer);
+    consumer->started++;
+    if (result < 0 && !consumer->failed)
+        consumer->failed = result;
+    pthread_cond_broadcast(&consumer->changed);
+    while (!consumer->go)
+        wait_for_change(consumer, SQI_NEVER);
+    bool go = !consumer->failed;
+    unlock(consumer);
+    return go;
+}
+
+static void *work(void *argument)
+{
+    struct worker *worker = argument;
+    sq_consumer *consumer = worker->consumer;
+    const sq_consumer_options *options = &consumer->options;
+    void *item, *thread_context = options->context;
+    own_consumer = consumer;
+
+    int result = options->thread_start
+                     ? options->thread_start(worker->index, options->context, &thread_context)
+                     : SQ_OK;
+    if (all_started(consumer, result))
+        while (!atomic_load(&consumer->stopping) &&
+               sqi_queue_get_until(consumer->queue, &consumer->stopping, &item) == SQ_OK)
+            handle(consumer, worker, item, thread_context);
+    if (result >= 0 && options->thread_end)
+        options->thread_end(worker->index, thread_context);
+
+    lock(consumer);
+    consumer->running--;
+    pthread_cond_broadcast(&consumer->changed);
+    unlock(consumer);
+    return NULL;
+}
+
+/* ── making and freeing ───────────────────────────────────────────────────────────────────── */
+
+static int check_options(const sq_consumer_options *options)
+{
+    if (!options || !options->handler)
+        return sqi_fail_with(SQ_EINVAL, "a consumer needs a handler");
+    if (options->threads > SQ_CONSUMER_THREADS_MAX)
+        return sqi_fail_with(SQ_EINVAL, "threads is %u, the most is %d", options->threads,
+                             SQ_CONSUMER_THREADS_MAX);
+    return sqi_check_reserved(options->reserved, sizeof options->reserved, "sq_consumer_options");
+}
+
+static unsigned processor_count(void)
+{
+    cpu_set_t allowed;
+    int count = sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
+    return count > 0 ? (unsigned)count : 1;
+}
+
+static sq_consumer *consumer_new(sq_queue *queue, const sq_consumer_options *options)
+{
+    unsigned threads = options->threads ? options->threads : processor_count();
+    sq_consumer *consumer = calloc(1, sizeof *consumer + threads * sizeof consumer->workers[0]);
+    if (!consumer)
+        return NULL;
+    consumer->queue = queue;
+    consumer->options = *options;
+    consumer->options.threads = threads;
+    consumer->fork_generation = sqi_fork_generation();
+
+    pthread_condattr_t monotonic;
+    int failed = pthread_condattr_init(&monotonic);
+    failed |= pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    failed |= pthread_cond_init(&consumer->changed, &monotonic);
+    failed |= pthread_condattr_destroy(&monotonic);
+    failed |= pthread_mutex_init(&consumer->lock, NULL);
+    assert(!failed); /* on Linux these fail on wrong arguments only */
+    return consumer;
+}
+
+/* Makes the threads, with all signals blocked: 0, or SQ_ETHREAD when there was none for one. */
+static int make_threads(sq_consumer *consumer)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    int failed = pthread_sigmask(SIG_SETMASK, &all, &before);
+    assert(!failed);
+    lock(consumer);
+    while (!failed && consumer->made < consumer->options.threads) {
+        struct worker *worker = &consumer->workers[consumer->made];
+        *worker = (struct worker){.consumer = consumer, .index = consumer->made};
+        failed = pthread_create(&worker->thread, NULL, work, worker);
+        if (!failed)
+            consumer->made++;
+    }
+    consumer->running = consumer->made;
+    unlock(consumer);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failed ? SQ_ETHREAD : SQ_OK;
+}
+
+/* Waits until every thread's start has succeeded or failed, and lets them go or end. */
+static int start(sq_consumer *consumer)
+{
+    int result = make_threads(consumer);
+    lock(consumer);
+    while (consumer->started < consumer->made)
+        wait_for_change(consumer, SQI_NEVER);
+    if (consumer->failed)
+        result = consumer->failed;
+    else
+        consumer->failed = result;
+    consumer->go = true;
+    pthread_cond_broadcast(&consumer->changed);
+    unlock(consumer);
+    return result;
+}
+
+int sq_queue_consume(sq_queue *queue, const sq_consumer_options *options,
+                     sq_consumer **ret_consumer)
+{
+    int result = check_options(options);
+    if (result < 0)
+        return result;
+    if (!ret_consumer)
+        return sqi_fail_with(SQ_EINVAL, "ret_consumer is NULL");
+    result = sqi_queue_check(queue);
+    if (result < 0)
+        return result;
+
+    sq_consumer *consumer = consumer_new(queue, options);
+    if (!consumer)
+        return sqi_fail(SQ_ENOMEM);
+    result = start(consumer);
+    if (result < 0) {
+        unsigned made = consumer->made;
+        sq_consumer_free(consumer);
+        return result == SQ_ETHREAD
+                   ? sqi_fail_with(result, "the system gave %u threads of %u: ask for fewer", made,
+                                   options->threads ? options->threads : processor_count())
+                   : sqi_fail(result);
+    }
+    *ret_consumer = consumer;
+    return SQ_OK;
+}
+
+static bool is_parents(const sq_consumer *consumer)
+{
+    return consumer->fork_generation != sqi_fork_generation();
+}
+
+static void request_stop(sq_consumer *consumer)
+{
+    atomic_store(&consumer->stopping, true);
+    sqi_queue_wake_cancelled(consumer->queue);
+}
+
+sq_consumer *sq_consumer_free(sq_consumer *consumer)
+{
+    if (!consumer)
+        return NULL;
+    if (!is_parents(consumer)) {
+        assert(own_consumer != consumer);
+        request_stop(consumer);
+        for (unsigned i = 0; i < consumer->made; i++) {
+            int failed = pthread_join(consumer->workers[i].thread, NULL);
+            assert(!failed);
+        }
+        pthread_cond_destroy(&consumer->changed);
+        pthread_mutex_destroy(&consumer->lock);
+    }
+    free(consumer);
+    return NULL;
+}
+
+/* ── drain, stop, stat ────────────────────────────────────────────────────────────────────── */
+
+static int check(const sq_consumer *consumer)
+{
+    if (!consumer)
+        return sqi_fail_with(SQ_EINVAL, "consumer is NULL");
+    if (is_parents(consumer))
+        return sqi_fail_with(SQ_EFORK, "this consumer was made before a fork: "
+                                       "its threads are in the parent");
+    return SQ_OK;
+}
+
+static int check_wait(const sq_consumer *consumer, int64_t timeout_ms)
+{
+    int result = sqi_check_timeout(timeout_ms);
+    if (result == SQ_OK)
+        result = check(consumer);
+    if (result < 0)
+        return result;
+    if (own_consumer == consumer)
+        return sqi_fail_with(SQ_EDEADLOCK, "a handler would wait for its own consumer to end");
+    return SQ_OK;
+}
+
+static int stop_until(sq_consumer *consumer, int64_t deadline_ns)
+{
+    bool in_time = true;
+    request_stop(consumer);
+    lock(consumer);
+    while (consumer->running > 0 && in_time)
+        in_time = wait_for_change(consumer, deadline_ns);
+    bool ended = consumer->running == 0;
+    unlock(consumer);
+    return ended ? SQ_OK : sqi_fail(SQ_ETIMEDOUT);
+}
+
+int sq_consumer_stop(sq_consumer *consumer, int64_t timeout_ms)
+{
+    int result = check_wait(consumer, timeout_ms);
+    return result < 0 ? result : stop_until(consumer, sqi_deadline_after(timeout_ms));
+}
+
+int sq_consumer_drain(sq_consumer *consumer, int64_t timeout_ms)
+{
+    int result = check_wait(consumer, timeout_ms);
+    if (result < 0)
+        return result;
+    int64_t deadline_ns = sqi_deadline_after(timeout_ms);
+    result = sqi_queue_join_until(consumer->queue, deadline_ns, &consumer->stopping);
+    if (result == SQ_OK)
+        return stop_until(consumer, deadline_ns);
+    if (atomic_load(&consumer->stopping))
+        return sqi_fail_with(SQ_ESHUTDOWN, "the consumer was stopped with items left");
+    return sqi_fail(result);
+}
+
+int sq_consumer_stat(const sq_consumer *consumer, sq_consumer_stats *ret_stats)
+{
+    int result = check(consumer);
+    if (result < 0)
+        return result;
+    if (!ret_stats)
+        return sqi_fail_with(SQ_EINVAL, "ret_stats is NULL");
+    lock((sq_consumer *)consumer);
+    *ret_stats = (sq_consumer_stats){
+        .handled = atomic_load_explicit(&consumer->handled, memory_order_relaxed),
+        .errors = atomic_load_explicit(&consumer->errors, memory_order_relaxed),
+        .first_error = atomic_load_explicit(&consumer->first_error, memory_order_relaxed),
+        .threads = consumer->options.threads,
+        .running = consumer->running,
+    };
+    unlock((sq_consumer *)consumer);
+    return SQ_OK;
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A gate: where threads sleep until another thread has made something true (an eventcount).
+ *
+ * The something (an item to get, room to put, nothing unfinished) lives with the caller; a gate
+ * only makes sure that nobody sleeps through the change. The two sides:
+ *
+ *     waits                                      makes it true
+ *     epoch = sqi_gate_enter(gate)               publish the change
+ *     not true yet? sqi_gate_sleep(gate, epoch)  sqi_gate_wake_one(gate)   or _wake_all
+ *     sqi_gate_leave(gate)
+ *     look, take; took and there is more? sqi_gate_wake_one(gate)          (the chain)
+ *
+ * All of its state is one 64-bit word, so that each step is one atomic operation:
+ *
+ *     63              33      32     31                0
+ *     | sleepers: 31 bits | waking | epoch: 32 bits    |   the epoch is the futex word
+ *
+ * Invariants
+ * 1. After a wake somebody leaves. Enter counts and reads the epoch in one step; each wake changes
+ *    the epoch in the step in which it reads sleepers. So each thread counted then is asleep on
+ *    the futex, or will be refused by it (the epoch differs), or is on its way out. Either
+ *    futex_wake finds a sleeper, or all of them are on their way.
+ * 2. One wake in flight. wake_one does nothing while `waking` is set. Who leaves, for whatever
+ *    reason, clears it in that step, and looks afterwards: the wake is taken over, never lost.
+ *    By 1 a thread that clears it is sure to come.
+ * 3. The chain. A wake stands for all changes made while it was in flight. Hence the rule for
+ *    callers: look after leaving, and when you took something and there is more, wake_one.
+ *
+ * What orders "publish, then read sleepers" against "enter, then look" (either the waker sees the
+ * sleeper or the sleeper sees the change) is the queue's lock, taken for every publish and every
+ * look: whichever critical section comes second sees what was done before the first. The same
+ * holds for "publish, then read waking" against "leave, then look".
+ *
+ * The epoch could mislead only a thread that is stopped between enter and sleep for exactly a
+ * multiple of 2^32 wakes.
+ *
+ * Rejected: a condition variable (wakes one sleeper a signal, a system call each, also when one
+ * is already on its way; no absolute knowledge of sleepers); separate words for epoch, sleepers
+ * and flag (a waker whose wake found nobody must then clear the flag, look again and repeat, for
+ * as long as a sleeper is stopped between entering and sleeping).
+ */
+#ifndef SQI_QUEUE_GATE_H
+#define SQI_QUEUE_GATE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct sqi_gate {
+    _Alignas(64) _Atomic uint64_t word; /* a cache line of its own; zero is a gate at rest */
+};
+
+/* Count this thread among the sleepers; the epoch is for sqi_gate_sleep(). To be followed by a
+   look and, sooner or later, by sqi_gate_leave(). */
+uint32_t sqi_gate_enter(struct sqi_gate *gate);
+
+/* Sleep until a wake that came after the enter, or the deadline (ns). False when it passed. */
+bool sqi_gate_sleep(struct sqi_gate *gate, uint32_t epoch, int64_t deadline_ns);
+
+/* No longer a sleeper; takes over a wake in flight. To be followed by a look. */
+void sqi_gate_leave(struct sqi_gate *gate);
+
+/* After publishing: wake a sleeper unless there is none or a wake is in flight already. */
+void sqi_gate_wake_one(struct sqi_gate *gate);
+
+/* After publishing: wake every sleeper. */
+void sqi_gate_wake_all(struct sqi_gate *gate);
+
+uint32_t sqi_gate_sleepers(const struct sqi_gate *gate);
+
+#endif
