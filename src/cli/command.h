@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a subcommand is: each cmd_NAME.c defines one, main.c has the table of all. */
+#ifndef SQI_CLI_COMMAND_H
+#define SQI_CLI_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Exit codes: sysexits(3) where it has one. */
+enum sqi_exit {
+    SQI_EXIT_OK = 0,
+    SQI_EXIT_FAILED = 1,    /* the work was done, and some of it failed */
+    SQI_EXIT_USAGE = 64,    /* a wrong option or argument: nothing was done */
+    SQI_EXIT_SOFTWARE = 70, /* a bug of ours */
+    SQI_EXIT_SYSTEM = 71,   /* the system refused memory, a thread, … */
+    SQI_EXIT_IO = 74,       /* what was to be printed could not be written */
+};
+
+enum sqi_option_kind { SQI_FLAG, SQI_NUMBER, SQI_HELP };
+
+/* An option of a command. It is parsed, checked and explained from this one row. */
+struct sqi_option {
+    const char *name; /* without the dashes; NULL ends a table */
+    enum sqi_option_kind kind;
+    void *target;           /* SQI_FLAG: bool; SQI_NUMBER: uint64_t, holding the default */
+    uint64_t least, most;   /* SQI_NUMBER: the bounds, inclusive */
+    const char *help;       /* what it does, at most 50 columns */
+};
+
+/* Options that every command has, before its name or after it. */
+struct sqi_globals {
+    bool json;
+};
+extern struct sqi_globals sqi_globals;
+
+struct sqi_command {
+    const char *name;
+    const char *arguments; /* for the usage line; "" for none */
+    const char *summary;   /* one line, at most 60 columns */
+    const char *details;   /* more for its --help, lines of at most 80 columns; may be NULL */
+    bool is_basic;         /* whether plain `sealq help` shows it */
+    const struct sqi_option *options;
+    /* Gets the arguments that are not options; returns the exit code. */
+    int (*run)(int argument_count, char **arguments);
+};
+
+extern const struct sqi_command *const sqi_commands[]; /* ends with NULL */
+extern const struct sqi_command sqi_command_demo, sqi_command_help;
+
+/* NULL when there is none of that name. */
+const struct sqi_command *sqi_command_find(const char *name);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/complain.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "sealq/error.h"
+
+#define LINE_BYTES_MAX 1024
+
+/* The size of the UTF-8 sequence at text that is safe to print; 0 when its first byte is not:
+   a control character (C0, DEL, C1) or no UTF-8. Overlong forms and surrogates are let through
+   to the terminal: they print a replacement character there and steer nothing. */
+static size_t printable_bytes(const unsigned char *text)
+{
+    unsigned char c = text[0];
+    size_t size = c < 0x80 ? 1 : c >= 0xc2 && c < 0xe0 ? 2 : c >= 0xe0 && c < 0xf0 ? 3 : 4;
+    if (c < 0x20 || c == 0x7f || (c >= 0x80 && c < 0xc2) || c > 0xf4)
+        return 0;
+    for (size_t i = 1; i < size; i++)
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+    bool is_c1 = c == 0xc2 && text[1] < 0xa0;
+    return is_c1 ? 0 : size;
+}
+
+static void print_escaped(FILE *file, const char *line)
+{
+    const unsigned char *text = (const unsigned char *)line;
+    while (*text) {
+        size_t size = printable_bytes(text);
+        if (size > 0)
+            fwrite(text, 1, size, file);
+        else
+            fprintf(file, "\\x%02x", *text);
+        text += size > 0 ? size : 1;
+    }
+}
+
+int sqi_complain(int exit_code, const char *format, ...)
+{
+    char line[LINE_BYTES_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    fputs("sealq: ", stderr);
+    print_escaped(stderr, line);
+    fputc('\n', stderr);
+    return exit_code;
+}
+
+int sqi_complain_of(int error, const char *what)
+{
+    int exit_code = error == SQ_ENOMEM || error == SQ_ETHREAD ? SQI_EXIT_SYSTEM : SQI_EXIT_SOFTWARE;
+    return sqi_complain(exit_code, "%s: %s (%s)", what, sq_last_error_detail(),
+                        sq_error_name(error));
+}
+
+int sqi_finish_output(int exit_code)
+{
+    if (fflush(stdout) != 0 || ferror(stdout))
+        return sqi_complain(SQI_EXIT_IO,
+                            "cannot write the output: %s: free some space or write elsewhere",
+                            strerror(errno));
+    return exit_code;
+}

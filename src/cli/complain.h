@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Diagnostics: one line on stderr, `sealq: what happened: what to do`. */
+#ifndef SQI_CLI_COMPLAIN_H
+#define SQI_CLI_COMPLAIN_H
+
+/* Prints the line and returns the exit code, so that a command can `return sqi_complain(…)`.
+   Whatever in it could move a terminal's cursor or change its colours is escaped as \xNN. */
+int sqi_complain(int exit_code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The same for a failed call of the library: its sentence, and the exit code that fits. */
+int sqi_complain_of(int error, const char *what);
+
+/* Flushes stdout: the exit code, and a complaint when anything printed there was not written. */
+int sqi_finish_output(int exit_code);
+
+#endif

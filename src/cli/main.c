@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line: a table of subcommands, and nothing else. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/command.h"
+#include "cli/complain.h"
+#include "cli/options.h"
+#include "sealq/version.h"
+
+const struct sqi_command *const sqi_commands[] = {
+    &sqi_command_demo,
+    &sqi_command_help,
+    NULL,
+};
+
+const struct sqi_command *sqi_command_find(const char *name)
+{
+    for (const struct sqi_command *const *command = sqi_commands; *command; command++)
+        if (strcmp((*command)->name, name) == 0)
+            return *command;
+    return NULL;
+}
+
+static int run(int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+        printf("sealq %s\n", sq_version());
+        return SQI_EXIT_OK;
+    }
+    int at = sqi_options_parse(NULL, argc, argv);
+    if (at < 0)
+        return at == SQI_PARSE_HELP ? SQI_EXIT_OK : SQI_EXIT_USAGE;
+    if (at == argc)
+        return sqi_complain(SQI_EXIT_USAGE, "no command: type sealq demo, or sealq help");
+    const struct sqi_command *command = sqi_command_find(argv[at]);
+    if (!command)
+        return sqi_complain(SQI_EXIT_USAGE, "%s: no such command: sealq help lists them", argv[at]);
+
+    argc -= at; /* the command's name takes the place of the program's */
+    argv += at;
+    at = sqi_options_parse(command, argc, argv);
+    if (at < 0)
+        return at == SQI_PARSE_HELP ? SQI_EXIT_OK : SQI_EXIT_USAGE;
+    return command->run(argc - at, argv + at);
+}
+
+int main(int argc, char **argv)
+{
+    return sqi_finish_output(run(argc, argv));
+}
