@@ -36,8 +36,10 @@ typedef struct sq_consumer_options {
     unsigned threads; /**< 0: the processors this process may use */
     /**
      * Handles one item. It owns the item, and returns 0 or positive for success or a negative
-     * number, any, for failure. task_done is counted after it either way, and after on_error.
-     * Required. It must return: neither exit its thread nor jump out.
+     * number, any, for failure. task_done is counted after it either way, and after on_error:
+     * it must not call sq_queue_task_done() for the item itself, nor sq_queue_join(), which would
+     * wait for this very item. Required. It must return: neither exit its thread nor jump out;
+     * a child that it forks must exec or _exit.
      */
     int (*handler)(void *item, void *thread_context);
     /**
@@ -58,7 +60,7 @@ typedef struct sq_consumer_options {
 
 /** What sq_consumer_stat() tells. */
 typedef struct sq_consumer_stats {
-    uint64_t handled;  /**< items whose handler returned, failures among them */
+    uint64_t handled;  /**< items whose handler has returned, failures among them */
     uint64_t errors;   /**< items whose handler failed */
     int first_error;   /**< what the first failed handler returned; 0: none failed */
     unsigned threads;  /**< as made */
@@ -85,14 +87,16 @@ SQ_API int sq_queue_consume(sq_queue *queue, const sq_consumer_options *options,
  *
  * timeout_ms  how long to wait; SQ_NOWAIT and SQ_FOREVER as for a queue.
  * Returns     0 when nothing is unfinished and the threads have ended.
- * Errors      SQ_ETIMEDOUT (the deadline passed: the consumer goes on unless it was stopping
- *             already), SQ_ESHUTDOWN (its threads have ended, stopped by another call, with
- *             items left), SQ_EDEADLOCK (called from its own thread), SQ_EINVAL, SQ_EFORK.
+ * Errors      SQ_ETIMEDOUT (something is unfinished: the consumer goes on; or all was done but
+ *             the threads had not ended in time: they are stopping), SQ_ESHUTDOWN (another call
+ *             stops it, with items left), SQ_EDEADLOCK (called from its own thread), SQ_EINVAL,
+ *             SQ_EFORK.
  */
 SQ_API int sq_consumer_drain(sq_consumer *consumer, int64_t timeout_ms);
 
 /**
- * Stop a consumer: its threads finish the item in hand and take no more.
+ * Stop a consumer: its threads finish the item in hand, or that they are just taking, and take
+ * no more.
  *
  * timeout_ms  how long to wait for the threads to end. SQ_NOWAIT asks them to stop and looks.
  * Returns     0 when all threads have ended, also when they had before.

@@ -10,7 +10,7 @@
  * Time-outs are in milliseconds on CLOCK_MONOTONIC: SQ_NOWAIT (0) does not wait, SQ_FOREVER (-1)
  * waits for ever, other negative numbers are refused with SQ_EINVAL. Every function may be called
  * from any thread unless it says otherwise, and none is async-signal-safe. In the child of a fork
- * a queue made before it answers SQ_EFORK to everything.
+ * a queue made before it answers SQ_EFORK to every call that can fail.
  */
 #ifndef SEALQ_QUEUE_H
 #define SEALQ_QUEUE_H
@@ -52,7 +52,8 @@ typedef struct sq_queue_options {
     int (*compare)(const void *a, const void *b, void *context);
     /**
      * Called once for each item that nobody will get: those left at an immediate shutdown and at
-     * sq_queue_free(). No lock is held. NULL: such items are forgotten.
+     * sq_queue_free(). No lock is held; at sq_queue_free() it must not use the queue. NULL: such
+     * items are forgotten.
      */
     void (*drop)(void *item, void *context);
     void *context;        /**< handed to compare and drop */
@@ -61,7 +62,7 @@ typedef struct sq_queue_options {
     uint64_t reserved[8]; /**< zeros */
 } sq_queue_options;
 
-/** What sq_queue_stat() tells: each number is exact for one instant. */
+/** What sq_queue_stat() tells: all for one instant, but for the waiting, which are hints. */
 typedef struct sq_queue_stats {
     uint64_t capacity;   /**< as made; 0: unbounded */
     uint64_t size;       /**< items in the queue */
@@ -71,9 +72,9 @@ typedef struct sq_queue_stats {
     uint64_t gets;       /**< items got */
     uint64_t dones;      /**< items counted as done, the drained ones among them */
     uint64_t drops;      /**< items drained by an immediate shutdown */
-    uint64_t waiting_puts;  /**< threads waiting for room */
-    uint64_t waiting_gets;  /**< threads waiting for an item */
-    uint64_t waiting_joins; /**< threads waiting in join */
+    uint64_t waiting_puts;  /**< threads waiting for room, or just about to */
+    uint64_t waiting_gets;  /**< threads waiting for an item, or just about to */
+    uint64_t waiting_joins; /**< threads waiting in join, or just about to */
     bool is_shutdown;       /**< whether sq_queue_shutdown() was called */
     uint64_t reserved[8];
 } sq_queue_stats;
@@ -93,8 +94,9 @@ SQ_API int sq_queue_create(const sq_queue_options *options, sq_queue **ret_queue
  * Free a queue; items still in it are dropped. NULL does nothing.
  *
  * No thread may be inside another call on it: one that waits there is caught by an assertion.
- * Shut it down and let its threads end first. In the child of a fork only memory is freed, and
- * no item dropped: the items are the parent's.
+ * That join has returned is not enough, for the task_done that ended it may still be at work:
+ * shut the queue down and let its threads end first. In the child of a fork only memory is freed,
+ * and no item dropped: the items are the parent's.
  *
  * Returns     NULL, so that `queue = sq_queue_free(queue)` leaves no dangling pointer.
  * Threads     one, when all others are done with the queue.
@@ -117,8 +119,8 @@ SQ_API int sq_queue_put(sq_queue *queue, void *item, int64_t timeout_ms);
  *
  * items       count pointers; count 0 puts none and returns 0.
  * timeout_ms  how long to wait, in all, for room for all of them.
- * Returns     how many went in, from the first on: fewer than count when the time ran out or the
- *             queue was shut down meanwhile. An error only when none went in.
+ * Returns     how many went in, from the first on: fewer than count when the time or the memory
+ *             ran out or the queue was shut down meanwhile. An error only when none went in.
  * Ownership   the queue owns the items that went in; the caller keeps the rest.
  * Errors      SQ_EFULL, SQ_ESHUTDOWN, SQ_ENOMEM, SQ_EINVAL, SQ_EFORK.
  */
@@ -197,7 +199,7 @@ SQ_API bool sq_queue_empty(const sq_queue *queue);
 SQ_API bool sq_queue_full(const sq_queue *queue);
 
 /**
- * All counters of a queue at one instant.
+ * All counters of a queue.
  *
  * ret_stats   filled; untouched on failure.
  * Errors      SQ_EINVAL, SQ_EFORK.

@@ -8,8 +8,7 @@
  *
  *     started, failed, running ── guarded by lock, told by changed
  *     stopping                 ── atomic, read at the queue's gates; set once, never cleared
- *     handled, errors          ── atomic counters, relaxed: exact once the threads have ended,
- *                                 because running falls under the lock after the last count
+ *     handled, errors          ── atomic counters, handled first: errors <= handled
  */
 #include "sealq/consumer.h"
 
@@ -21,6 +20,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/check.h"
 #include "base/clock.h"
@@ -87,19 +87,18 @@ static void handle(sq_consumer *consumer, const struct worker *worker, void *ite
                    void *thread_context)
 {
     int result = consumer->options.handler(item, thread_context);
+    atomic_fetch_add(&consumer->handled, 1); /* before errors: see sq_consumer_stat() */
     if (result < 0) {
         int none = SQ_OK;
         atomic_compare_exchange_strong(&consumer->first_error, &none, result);
-        atomic_fetch_add_explicit(&consumer->errors, 1, memory_order_relaxed);
+        atomic_fetch_add(&consumer->errors, 1);
         if (consumer->options.on_error) {
             sq_consumer_error error = {
                 .code = result, .item = item, .thread_index = worker->index};
             consumer->options.on_error(&error, consumer->options.context);
         }
     }
-    atomic_fetch_add_explicit(&consumer->handled, 1, memory_order_relaxed);
-    /* SQ_ETOOMANY is possible and harmless: an immediate shutdown, or a handler that calls
-       task_done too, may have counted this item before. */
+    /* It may answer SQ_ETOOMANY: to somebody who counted this item as done before it was got. */
     (void)sq_queue_task_done(consumer->queue, 1);
 }
 
@@ -158,8 +157,12 @@ static int check_options(const sq_consumer_options *options)
 static unsigned processor_count(void)
 {
     cpu_set_t allowed;
-    int count = sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
-    return count > 0 ? (unsigned)count : 1;
+    /* The affinity does not fit into a cpu_set_t where there are more than 1,024 processors. */
+    long count = sched_getaffinity(0, sizeof allowed, &allowed) == 0
+                     ? CPU_COUNT(&allowed)
+                     : sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : count > SQ_CONSUMER_THREADS_MAX ? SQ_CONSUMER_THREADS_MAX
+                                                            : (unsigned)count;
 }
 
 static sq_consumer *consumer_new(sq_queue *queue, const sq_consumer_options *options)
@@ -238,12 +241,11 @@ int sq_queue_consume(sq_queue *queue, const sq_consumer_options *options,
         return sqi_fail(SQ_ENOMEM);
     result = start(consumer);
     if (result < 0) {
-        unsigned made = consumer->made;
+        unsigned made = consumer->made, threads = consumer->options.threads;
         sq_consumer_free(consumer);
-        return result == SQ_ETHREAD
-                   ? sqi_fail_with(result, "the system gave %u threads of %u: ask for fewer", made,
-                                   options->threads ? options->threads : processor_count())
-                   : sqi_fail(result);
+        return made < threads ? sqi_fail_with(result, "the system gave %u threads of %u: "
+                                              "ask for fewer", made, threads)
+                              : sqi_fail_with(result, "thread_start answered %d", result);
     }
     *ret_consumer = consumer;
     return SQ_OK;
@@ -341,11 +343,12 @@ int sq_consumer_stat(const sq_consumer *consumer, sq_consumer_stats *ret_stats)
         return result;
     if (!ret_stats)
         return sqi_fail_with(SQ_EINVAL, "ret_stats is NULL");
+    uint64_t errors = atomic_load(&consumer->errors);
     lock((sq_consumer *)consumer);
     *ret_stats = (sq_consumer_stats){
-        .handled = atomic_load_explicit(&consumer->handled, memory_order_relaxed),
-        .errors = atomic_load_explicit(&consumer->errors, memory_order_relaxed),
-        .first_error = atomic_load_explicit(&consumer->first_error, memory_order_relaxed),
+        .errors = errors,
+        .handled = atomic_load(&consumer->handled),
+        .first_error = atomic_load(&consumer->first_error),
         .threads = consumer->options.threads,
         .running = consumer->running,
     };

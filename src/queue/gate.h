@@ -22,7 +22,8 @@
  *    the futex, or will be refused by it (the epoch differs), or is on its way out. Either
  *    futex_wake finds a sleeper, or all of them are on their way.
  * 2. One wake in flight. wake_one does nothing while `waking` is set. Who leaves, for whatever
- *    reason, clears it in that step, and looks afterwards: the wake is taken over, never lost.
+ *    reason, clears it in that step, and afterwards looks, or chains when it has taken something
+ *    already: the wake is taken over, never lost.
  *    By 1 a thread that clears it is sure to come.
  * 3. The chain. A wake stands for all changes made while it was in flight. Hence the rule for
  *    callers: look after leaving, and when you took something and there is more, wake_one.

@@ -14,16 +14,16 @@ static size_t ring_index(const struct sqi_items *items, size_t nth)
 
 static int resize(struct sqi_items *items, size_t slot_count)
 {
-    struct sqi_slot *slots = calloc(slot_count, sizeof *slots);
+    struct sqi_slot *before = items->slots, *slots = reallocarray(NULL, slot_count, sizeof *slots);
     if (!slots)
         return SQ_ENOMEM;
     /* A heap has its root at slot 0 and head stays 0: for both this is a copy in order. */
     for (size_t i = 0; i < items->count; i++)
-        slots[i] = items->slots[ring_index(items, i)];
-    free(items->slots);
+        slots[i] = before[ring_index(items, i)];
     items->slots = slots;
     items->slot_count = slot_count;
     items->head = 0;
+    free(before); /* last: a child forked in between frees items->slots */
     return SQ_OK;
 }
 

@@ -6,9 +6,9 @@
  * try again, each time in a critical section of its own (wait_until below); the protocol that
  * loses no wake-up is described in gate.h.
  *
- *     put ──► [ lock: state open? room? add, unfinished++ ] ──► gets.wake_one
- *     get ──► [ lock: item? take ] ──► puts.wake_one
- *     task_done ──► [ lock: enough? unfinished -= n ] ── none left ──► joins.wake_all
+ *     put ──► [ lock: open? room? add ] ──► get_gate: wake one
+ *     get ──► [ lock: an item? take it ] ──► put_gate: wake one
+ *     task_done ──► [ lock: enough? dones += n ] ── none left ──► join_gate: wake all
  *
  * Invariants, outside the lock's critical sections
  * 1. size <= capacity, when there is one.
@@ -209,10 +209,12 @@ static ssize_t try_join(sq_queue *queue, const struct attempt *attempt)
 
 typedef ssize_t try_function(sq_queue *queue, const struct attempt *attempt);
 
-/* The chain of gate.h: who took something at a gate passes the wake on when there is more. */
+/* The chain of gate.h: who leaves a gate passes the wake on when there is more for others. Also
+   one whose put failed for want of memory: it may have taken over the wake of one whose would not.
+   Joins need none: they are all woken at once. */
 static void chain(sq_queue *queue, struct sqi_gate *gate)
 {
-    if (sqi_gate_sleepers(gate) == 0)
+    if (gate == &queue->join_gate || sqi_gate_sleepers(gate) == 0)
         return;
     lock(queue);
     bool more = gate == &queue->get_gate ? queue->items.count > 0
@@ -229,8 +231,8 @@ static bool must_wait(ssize_t result)
 
 static bool is_set(const atomic_bool *cancelled)
 {
-    /* Pairs with the store in sqi_consumer's stop, which wakes the gate afterwards: enter comes
-       before this load, so either this sees true or the wake refuses the sleep. */
+    /* Pairs with the store in request_stop() of consumer.c, which wakes the gate afterwards: enter
+       comes before this load, so either this sees true or the wake refuses the sleep. */
     return cancelled && atomic_load(cancelled);
 }
 
@@ -250,7 +252,7 @@ static ssize_t wait_until(sq_queue *queue, struct sqi_gate *gate, try_function *
         if (must_wait(result))
             result = try(queue, attempt); /* nobody leaves a gate without this look */
     } while (must_wait(result) && in_time && !is_set(cancelled));
-    if (result > 0)
+    if (!must_wait(result))
         chain(queue, gate);
     return result;
 }
@@ -371,21 +373,19 @@ int sq_queue_join(sq_queue *queue, int64_t timeout_ms)
 
 /* ── shutdown ─────────────────────────────────────────────────────────────────────────────── */
 
-/* Takes all items out, drops them with no lock held, and only then counts them as done: whoever
-   returns from join finds them dropped. The floor is 0 unfinished, for task_done may have been
-   called for items before they were got. */
-static void drain(sq_queue *queue)
+/* With the lock held: takes all items out of the queue. */
+static struct sqi_items take_all(sq_queue *queue)
 {
-    lock(queue);
-    struct sqi_items drained = queue->items;
-    uint64_t drained_count = drained.count;
+    struct sqi_items taken = queue->items;
     queue->items.slots = NULL;
     queue->items.slot_count = queue->items.count = queue->items.head = 0;
-    queue->drops += drained_count;
-    unlock(queue);
+    queue->drops += taken.count;
+    return taken;
+}
 
-    drop_all(queue, &drained);
-
+/* The floor is 0 unfinished: task_done may have been called for items before they were got. */
+static void count_drained(sq_queue *queue, uint64_t drained_count)
+{
     lock(queue);
     uint64_t unfinished = queue->puts - queue->dones;
     queue->dones += drained_count < unfinished ? drained_count : unfinished;
@@ -397,13 +397,19 @@ int sq_queue_shutdown(sq_queue *queue, bool immediate)
     int result = sqi_queue_check(queue);
     if (result < 0)
         return result;
+    struct sqi_items drained = {.count = 0};
     lock(queue);
-    queue->is_shutdown = true; /* from here on nothing is added, so drain empties it for good */
-    unlock(queue);
+    queue->is_shutdown = true;
     if (immediate)
-        drain(queue);
+        drained = take_all(queue);
+    unlock(queue);
+    /* First the waiters, since drop may take its time; joiners last: whoever returns from join
+       finds the drained items dropped. */
     sqi_gate_wake_all(&queue->put_gate);
     sqi_gate_wake_all(&queue->get_gate);
+    uint64_t drained_count = drained.count;
+    drop_all(queue, &drained);
+    count_drained(queue, drained_count);
     sqi_gate_wake_all(&queue->join_gate);
     return SQ_OK;
 }
@@ -457,7 +463,9 @@ int sq_queue_stat(sq_queue *queue, sq_queue_stats *ret_stats)
 int sqi_queue_get_until(sq_queue *queue, const atomic_bool *cancelled, void **ret_item)
 {
     struct attempt attempt = {.get_items = ret_item, .count = 1};
-    ssize_t result = try_get(queue, &attempt);
+    ssize_t result = sqi_queue_check(queue); /* a handler may have forked */
+    if (result == SQ_OK)
+        result = try_get(queue, &attempt);
     if (must_wait(result))
         result = wait_until(queue, &queue->get_gate, try_get, &attempt, SQI_NEVER, cancelled);
     return result < 0 ? (int)result : SQ_OK;

@@ -220,6 +220,44 @@ static void joins_still_wait_for_items_being_worked_on_after_immediate(void **st
     sq_queue_free(queue);
 }
 
+struct blocked_put {
+    struct call call;
+    pthread_mutex_t lock;
+};
+
+static void *put_with_the_lock(void *argument)
+{
+    struct blocked_put *blocked = argument;
+    pthread_mutex_lock(&blocked->lock);
+    void *result = call_put(&blocked->call);
+    pthread_mutex_unlock(&blocked->lock);
+    return result;
+}
+
+static void drop_with_the_lock(void *dropped, void *context)
+{
+    struct blocked_put *blocked = context;
+    (void)dropped;
+    pthread_mutex_lock(&blocked->lock);
+    pthread_mutex_unlock(&blocked->lock);
+}
+
+static void drop_may_wait_for_threads_that_wait_in_put(void **state)
+{
+    (void)state;
+    struct blocked_put blocked = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    sq_queue_options options = {
+        .capacity = 1, .drop = drop_with_the_lock, .context = &blocked};
+    assert_int_equal(sq_queue_create(&options, &blocked.call.queue), SQ_OK);
+    blocked.call.timeout_ms = SQ_FOREVER;
+    assert_int_equal(sq_queue_put(blocked.call.queue, item(1), SQ_NOWAIT), SQ_OK);
+    pthread_t putter = start_thread(put_with_the_lock, &blocked);
+    wait_until(stats_of(blocked.call.queue).waiting_puts == 1);
+    assert_int_equal(sq_queue_shutdown(blocked.call.queue, true), SQ_OK);
+    assert_int_equal(end_thread(putter), SQ_ESHUTDOWN);
+    sq_queue_free(blocked.call.queue);
+}
+
 struct batch {
     sq_queue *queue;
     ssize_t put_count;
@@ -259,6 +297,7 @@ int main(void)
         cmocka_unit_test(waiting_gets_answer_shutdown),
         cmocka_unit_test(immediate_ends_joins_when_nothing_is_being_worked_on),
         cmocka_unit_test(joins_still_wait_for_items_being_worked_on_after_immediate),
+        cmocka_unit_test(drop_may_wait_for_threads_that_wait_in_put),
         cmocka_unit_test(put_many_waiting_at_shutdown_tells_how_many_went_in),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
