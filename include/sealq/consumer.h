@@ -60,11 +60,11 @@ typedef struct sq_consumer_options {
 
 /** What sq_consumer_stat() tells. */
 typedef struct sq_consumer_stats {
-    uint64_t handled;  /**< items whose handler has returned, failures among them */
-    uint64_t errors;   /**< items whose handler failed */
-    int first_error;   /**< what the first failed handler returned; 0: none failed */
-    unsigned threads;  /**< as made */
-    unsigned running;  /**< threads that have not ended */
+    uint64_t handled; /**< items whose handler has returned, failures among them */
+    uint64_t errors;  /**< items whose handler failed */
+    int first_error;  /**< what the first failed handler returned; 0: none failed */
+    unsigned threads; /**< as made */
+    unsigned running; /**< threads that have not ended */
     uint64_t reserved[8];
 } sq_consumer_stats;
 

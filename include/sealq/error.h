@@ -41,6 +41,7 @@ SQ_API const char *sq_strerror(int code);
 /**
  * The name of a code, such as "SQ_EFULL"; "SQ_E?" when it is unknown.
  *
+ * code        any int.
  * Ownership   a constant; do not free it.
  * Threads     any; async-signal-safe.
  */

@@ -64,14 +64,14 @@ typedef struct sq_queue_options {
 
 /** What sq_queue_stat() tells: all for one instant, but for the waiting, which are hints. */
 typedef struct sq_queue_stats {
-    uint64_t capacity;   /**< as made; 0: unbounded */
-    uint64_t size;       /**< items in the queue */
-    uint64_t unfinished; /**< items put and not done: what join waits for */
-    uint64_t high_water; /**< the largest size there ever was */
-    uint64_t puts;       /**< items put since it was made */
-    uint64_t gets;       /**< items got */
-    uint64_t dones;      /**< items counted as done, the drained ones among them */
-    uint64_t drops;      /**< items drained by an immediate shutdown */
+    uint64_t capacity;      /**< as made; 0: unbounded */
+    uint64_t size;          /**< items in the queue */
+    uint64_t unfinished;    /**< items put and not done: what join waits for */
+    uint64_t high_water;    /**< the largest size there ever was */
+    uint64_t puts;          /**< items put since it was made */
+    uint64_t gets;          /**< items got */
+    uint64_t dones;         /**< items counted as done, the drained ones among them */
+    uint64_t drops;         /**< items drained by an immediate shutdown */
     uint64_t waiting_puts;  /**< threads waiting for room, or just about to */
     uint64_t waiting_gets;  /**< threads waiting for an item, or just about to */
     uint64_t waiting_joins; /**< threads waiting in join, or just about to */
@@ -117,7 +117,8 @@ SQ_API int sq_queue_put(sq_queue *queue, void *item, int64_t timeout_ms);
 /**
  * Put several items, in order; like write(2) it may put only some.
  *
- * items       count pointers; count 0 puts none and returns 0.
+ * items       the pointers, put from the first on.
+ * count       how many they are; 0 puts none and returns 0.
  * timeout_ms  how long to wait, in all, for room for all of them.
  * Returns     how many went in, from the first on: fewer than count when the time or the memory
  *             ran out or the queue was shut down meanwhile. An error only when none went in.
@@ -144,6 +145,7 @@ SQ_API int sq_queue_get(sq_queue *queue, int64_t timeout_ms, void **ret_item);
  * Get several items at once: waits for the first only, then takes what is there.
  *
  * count_max   room in ret_items; 0 gets none and returns 0.
+ * timeout_ms  how long to wait for the first.
  * ret_items   the items, in the order of leaving; only as many as returned are written.
  * Returns     how many there are, at least 1.
  * Errors      SQ_EEMPTY, SQ_ESHUTDOWN, SQ_EINVAL, SQ_EFORK.

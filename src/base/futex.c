@@ -29,6 +29,7 @@ bool sqi_futex_wait(const uint32_t *word, uint32_t expected, int64_t deadline_ns
 
 void sqi_futex_wake(const uint32_t *word, int count_max)
 {
-    long result = syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count_max, NULL, NULL, 0);
+    long result = syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count_max, NULL, NULL,
+                          0);
     assert(result >= 0);
 }

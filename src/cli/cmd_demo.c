@@ -88,9 +88,10 @@ static int run_producers(const struct demo *demo)
                             "cannot start the producers: the system gave %" PRIu64
                             " threads of %" PRIu64 ": ask for fewer",
                             made, producer_count);
-    return result == SQ_OK ? SQI_EXIT_OK
-                           : sqi_complain(SQI_EXIT_SYSTEM, "cannot put: %s: ask for a smaller count",
-                                          sq_strerror(result));
+    return result == SQ_OK
+               ? SQI_EXIT_OK
+               : sqi_complain(SQI_EXIT_SYSTEM, "cannot put: %s: ask for a smaller count",
+                              sq_strerror(result));
 }
 
 static int by_n(const void *a, const void *b)
@@ -153,8 +154,9 @@ static int run(int argument_count, char **arguments)
     demo.final_results = calloc(count ? count : 1, sizeof *demo.final_results);
     int exit_code = demo.final_results
                         ? play(&demo)
-                        : sqi_complain(SQI_EXIT_SYSTEM, "no memory for %" PRIu64
-                                       " results: ask for a smaller count", count);
+                        : sqi_complain(SQI_EXIT_SYSTEM,
+                                       "no memory for %" PRIu64 " results: ask for a smaller count",
+                                       count);
     if (exit_code == SQI_EXIT_OK)
         print_results(&demo);
     free(demo.final_results);

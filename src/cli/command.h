@@ -23,9 +23,9 @@ enum sqi_option_kind { SQI_FLAG, SQI_NUMBER, SQI_HELP };
 struct sqi_option {
     const char *name; /* without the dashes; NULL ends a table */
     enum sqi_option_kind kind;
-    void *target;           /* SQI_FLAG: bool; SQI_NUMBER: uint64_t, holding the default */
-    uint64_t least, most;   /* SQI_NUMBER: the bounds, inclusive */
-    const char *help;       /* what it does, at most 50 columns */
+    void *target;         /* SQI_FLAG: bool; SQI_NUMBER: uint64_t, holding the default */
+    uint64_t least, most; /* SQI_NUMBER: the bounds, inclusive */
+    const char *help;     /* what it does, at most 50 columns */
 };
 
 /* Options that every command has, before its name or after it. */

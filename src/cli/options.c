@@ -128,8 +128,8 @@ static void print_rows(const struct sqi_option *rows)
 
 void sqi_options_help(const struct sqi_command *command)
 {
-    printf("usage: sealq %s%s%s [OPTION]…\n\n%s\n", command->name,
-           command->arguments[0] ? " " : "", command->arguments, command->summary);
+    printf("usage: sealq %s%s%s [OPTION]…\n\n%s\n", command->name, command->arguments[0] ? " " : "",
+           command->arguments, command->summary);
     if (command->details)
         printf("\n%s", command->details);
     printf("\noptions:\n");

@@ -93,8 +93,7 @@ static void handle(sq_consumer *consumer, const struct worker *worker, void *ite
         atomic_compare_exchange_strong(&consumer->first_error, &none, result);
         atomic_fetch_add(&consumer->errors, 1);
         if (consumer->options.on_error) {
-            sq_consumer_error error = {
-                .code = result, .item = item, .thread_index = worker->index};
+            sq_consumer_error error = {.code = result, .item = item, .thread_index = worker->index};
             consumer->options.on_error(&error, consumer->options.context);
         }
     }
@@ -161,8 +160,9 @@ static unsigned processor_count(void)
     long count = sched_getaffinity(0, sizeof allowed, &allowed) == 0
                      ? CPU_COUNT(&allowed)
                      : sysconf(_SC_NPROCESSORS_ONLN);
-    return count < 1 ? 1 : count > SQ_CONSUMER_THREADS_MAX ? SQ_CONSUMER_THREADS_MAX
-                                                            : (unsigned)count;
+    return count < 1                         ? 1
+           : count > SQ_CONSUMER_THREADS_MAX ? SQ_CONSUMER_THREADS_MAX
+                                             : (unsigned)count;
 }
 
 static sq_consumer *consumer_new(sq_queue *queue, const sq_consumer_options *options)
@@ -243,8 +243,10 @@ int sq_queue_consume(sq_queue *queue, const sq_consumer_options *options,
     if (result < 0) {
         unsigned made = consumer->made, threads = consumer->options.threads;
         sq_consumer_free(consumer);
-        return made < threads ? sqi_fail_with(result, "the system gave %u threads of %u: "
-                                              "ask for fewer", made, threads)
+        return made < threads ? sqi_fail_with(result,
+                                              "the system gave %u threads of %u: "
+                                              "ask for fewer",
+                                              made, threads)
                               : sqi_fail_with(result, "thread_start answered %d", result);
     }
     *ret_consumer = consumer;

@@ -89,7 +89,8 @@ static void *consume(void *argument)
     struct round *round = member->round;
     for (;;) {
         void *items[BATCH_MAX];
-        ssize_t count = sq_queue_get_many(round->queue, next_random(&member->random) % BATCH_MAX + 1,
+        ssize_t count = sq_queue_get_many(round->queue,
+                                          next_random(&member->random) % BATCH_MAX + 1,
                                           some_timeout_ms(&member->random), items);
         if (count == SQ_ESHUTDOWN)
             return NULL;

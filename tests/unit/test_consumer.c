@@ -104,8 +104,8 @@ static void errors_are_counted_and_reported_and_stop_nobody(void **state)
 {
     (void)state;
     struct work work = work_with(0);
-    consume(&work, (sq_consumer_options){
-                       .threads = 4, .handler = fail_tens, .on_error = note_error});
+    consume(&work,
+            (sq_consumer_options){.threads = 4, .handler = fail_tens, .on_error = note_error});
     put_numbers(&work, ITEMS);
     assert_int_equal(sq_consumer_drain(work.consumer, SQ_FOREVER), SQ_OK);
     assert_int_equal(atomic_load(&work.sum), ITEMS * (ITEMS + 1) / 2);
@@ -147,8 +147,7 @@ static void an_item_put_again_by_on_error_is_not_missed_by_join(void **state)
 {
     (void)state;
     struct work work = work_with(0);
-    consume(&work,
-            (sq_consumer_options){.threads = 3, .handler = fail_odd, .on_error = put_again});
+    consume(&work, (sq_consumer_options){.threads = 3, .handler = fail_odd, .on_error = put_again});
     for (unsigned round = 1; round <= 200; round++) {
         assert_int_equal(sq_queue_put(work.queue, item(1), SQ_NOWAIT), SQ_OK);
         assert_int_equal(sq_queue_join(work.queue, SQ_FOREVER), SQ_OK);

@@ -11,8 +11,8 @@ static void reserve_of_too_much_changes_nothing(void **state)
     assert_int_equal(sqi_items_reserve(&items, 3), SQ_OK);
     sqi_items_add(&items, item(1));
     size_t slot_count = items.slot_count;
-    assert_int_equal(sqi_items_reserve(&items, SIZE_MAX), SQ_ENOMEM);     /* overflows count */
-    assert_int_equal(sqi_items_reserve(&items, SIZE_MAX - 1), SQ_ENOMEM); /* overflows slots */
+    assert_int_equal(sqi_items_reserve(&items, SIZE_MAX), SQ_ENOMEM);      /* overflows count */
+    assert_int_equal(sqi_items_reserve(&items, SIZE_MAX - 1), SQ_ENOMEM);  /* overflows slots */
     assert_int_equal(sqi_items_reserve(&items, SIZE_MAX / 64), SQ_ENOMEM); /* more than there is */
     assert_int_equal(items.slot_count, slot_count);
     assert_ptr_equal(sqi_items_take(&items), item(1));

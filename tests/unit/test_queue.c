@@ -57,9 +57,10 @@ static void create_takes_the_hints_and_the_largest_capacity(void **state)
 {
     (void)state;
     sq_queue *queue;
-    sq_queue_options options = {
-        .capacity = SQ_QUEUE_CAPACITY_MAX, .order = SQ_LIFO, .single_producer = true,
-        .single_consumer = true};
+    sq_queue_options options = {.capacity = SQ_QUEUE_CAPACITY_MAX,
+                                .order = SQ_LIFO,
+                                .single_producer = true,
+                                .single_consumer = true};
     assert_int_equal(sq_queue_create(&options, &queue), SQ_OK);
     assert_int_equal(stats_of(queue).capacity, SQ_QUEUE_CAPACITY_MAX);
     assert_int_equal(sq_queue_put(queue, item(1), SQ_NOWAIT), SQ_OK);

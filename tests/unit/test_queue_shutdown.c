@@ -143,8 +143,8 @@ struct waiters {
 static void start_waiters(struct waiters *waiters, sq_queue *queue, void *(*body)(void *))
 {
     for (unsigned i = 0; i < WAITERS; i++) {
-        waiters->calls[i] =
-            (struct call){.queue = queue, .timeout_ms = SQ_FOREVER, .item = item(100 + i)};
+        waiters->calls[i] = (struct call){
+            .queue = queue, .timeout_ms = SQ_FOREVER, .item = item(100 + i)};
         waiters->threads[i] = start_thread(body, &waiters->calls[i]);
     }
 }
@@ -246,8 +246,7 @@ static void drop_may_wait_for_threads_that_wait_in_put(void **state)
 {
     (void)state;
     struct blocked_put blocked = {.lock = PTHREAD_MUTEX_INITIALIZER};
-    sq_queue_options options = {
-        .capacity = 1, .drop = drop_with_the_lock, .context = &blocked};
+    sq_queue_options options = {.capacity = 1, .drop = drop_with_the_lock, .context = &blocked};
     assert_int_equal(sq_queue_create(&options, &blocked.call.queue), SQ_OK);
     blocked.call.timeout_ms = SQ_FOREVER;
     assert_int_equal(sq_queue_put(blocked.call.queue, item(1), SQ_NOWAIT), SQ_OK);

@@ -357,8 +357,7 @@ int main(void)
         cmocka_unit_test(one_get_many_wakes_as_many_puts_as_it_makes_room_for),
         cmocka_unit_test(put_many_goes_on_when_room_comes),
         cmocka_unit_test(all_joiners_are_woken_by_the_last_task_done),
-        cmocka_unit_test(
-            join_is_never_early_when_a_worker_puts_a_child_and_finishes_its_parent),
+        cmocka_unit_test(join_is_never_early_when_a_worker_puts_a_child_and_finishes_its_parent),
         cmocka_unit_test(waiting_threads_use_no_cpu),
         cmocka_unit_test(every_item_is_seen_once_and_in_its_producers_order_when_unbounded),
         cmocka_unit_test(every_item_is_seen_once_and_in_its_producers_order_when_bounded),
