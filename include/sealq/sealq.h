@@ -7,7 +7,9 @@
 #define SEALQ_SEALQ_H
 
 #include "consumer.h"
+#include "envelope.h"
 #include "error.h"
+#include "keyring.h"
 #include "queue.h"
 #include "version.h"
 

@@ -6,10 +6,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/export.h"
+
 /* 0, positive, or -1 (SQ_FOREVER). */
-int sqi_check_timeout(int64_t timeout_ms);
+SQI_API int sqi_check_timeout(int64_t timeout_ms);
 
 /* The reserved members of an options struct, all zero; name says whose they are. */
-int sqi_check_reserved(const uint64_t *reserved, size_t reserved_bytes, const char *name);
+SQI_API int sqi_check_reserved(const uint64_t *reserved, size_t reserved_bytes, const char *name);
 
 #endif

@@ -5,15 +5,17 @@
 
 #include <stdint.h>
 
+#include "base/export.h"
+
 #define SQI_NS_PER_MS INT64_C(1000000)
 #define SQI_NS_PER_S INT64_C(1000000000)
 
 #define SQI_NEVER INT64_MAX
 
-int64_t sqi_now_ns(void);
+SQI_API int64_t sqi_now_ns(void);
 
 /* The deadline of a wait that begins now. A valid time-out; one beyond the clock's range, as
    SQ_FOREVER, gives SQI_NEVER. */
-int64_t sqi_deadline_after(int64_t timeout_ms);
+SQI_API int64_t sqi_deadline_after(int64_t timeout_ms);
 
 #endif

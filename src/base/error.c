@@ -22,6 +22,18 @@ static const struct {
     [-SQ_EFORK] = {"SQ_EFORK", "made before a fork: not usable in the child"},
     [-SQ_ETHREAD] = {"SQ_ETHREAD", "the system would not start a thread"},
     [-SQ_EDEADLOCK] = {"SQ_EDEADLOCK", "the caller would wait for itself"},
+    [-SQ_ENOENT] = {"SQ_ENOENT", "no such file or channel"},
+    [-SQ_EEXIST] = {"SQ_EEXIST", "there is one already"},
+    [-SQ_EIO] = {"SQ_EIO", "the system could not read or write"},
+    [-SQ_ENOSPACE] = {"SQ_ENOSPACE", "no space left"},
+    [-SQ_EVERSION] = {"SQ_EVERSION", "made by a newer sealq"},
+    [-SQ_EKEYRING] = {"SQ_EKEYRING", "a keyring that is damaged, or not safe to use"},
+    [-SQ_ENOKEY] = {"SQ_ENOKEY", "no such key in the keyring"},
+    [-SQ_ERETIRED] = {"SQ_ERETIRED", "a key that was retired"},
+    [-SQ_EINUSE] = {"SQ_EINUSE", "a key that is still needed"},
+    [-SQ_EAUTH] = {"SQ_EAUTH", "forged, altered, or sealed for another channel"},
+    [-SQ_EFORMAT] = {"SQ_EFORMAT", "not a well-formed envelope"},
+    [-SQ_ECRYPTO] = {"SQ_ECRYPTO", "the cryptographic library failed"},
 };
 _Static_assert(sizeof errors / sizeof errors[0] == 1 - SQI_ERROR_LEAST, "a row for each code");
 

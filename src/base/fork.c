@@ -4,23 +4,47 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static _Atomic uint32_t generation;
 
-static void in_child(void)
+/* Of this generation: the page holds 1 and is wiped to 0 in a child. NULL where that is not to be
+   had; there the process id stands in for it. */
+static _Atomic uint32_t *mark;
+static _Atomic pid_t process;
+
+/* Relaxed throughout: a new generation begins with one thread, and others are made after it. */
+
+static void begin_generation(void)
 {
-    /* Relaxed: the child has one thread, and later ones are made after this. */
     atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
+    if (mark)
+        atomic_store_explicit(mark, 1, memory_order_relaxed);
+    atomic_store_explicit(&process, getpid(), memory_order_relaxed);
 }
 
 __attribute__((constructor)) static void watch_forks(void)
 {
-    int failed = pthread_atfork(NULL, NULL, in_child);
+    size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+    int failed = pthread_atfork(NULL, NULL, begin_generation);
     assert(!failed);
+    void *page = mmap(NULL, page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (page != MAP_FAILED && madvise(page, page_bytes, MADV_WIPEONFORK) == 0)
+        mark = page;
+    begin_generation();
 }
 
 uint32_t sqi_fork_generation(void)
 {
-    /* Relaxed: changes only where there is one thread, see in_child(). */
+    if (mark && atomic_load_explicit(mark, memory_order_relaxed) == 0)
+        begin_generation();
     return atomic_load_explicit(&generation, memory_order_relaxed);
+}
+
+uint32_t sqi_fork_generation_sure(void)
+{
+    if (!mark && atomic_load_explicit(&process, memory_order_relaxed) != getpid())
+        begin_generation();
+    return sqi_fork_generation();
 }

@@ -1,13 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Telling the child of a fork from its parent, at the price of one plain load. */
+/* Telling the child of a fork from its parent, at the price of two plain loads. */
 #ifndef SQI_BASE_FORK_H
 #define SQI_BASE_FORK_H
 
 #include <stdint.h>
 
+#include "base/export.h"
+
 /* How many forks lie between the process that loaded the library and this one. What was made
-   under another generation belongs to another process. Forks are seen by pthread_atfork(3):
-   fork() and what calls it, not a bare clone(2). */
-uint32_t sqi_fork_generation(void);
+   under another generation belongs to another process. Seen by pthread_atfork(3), and, for copies
+   of the process that bypass it such as a bare clone(2), by a page that the kernel wipes in them.
+ */
+SQI_API uint32_t sqi_fork_generation(void);
+
+/* The same, certain also where the kernel has no such page: there at the price of a system call.
+   For what must never happen twice, such as a nonce. */
+SQI_API uint32_t sqi_fork_generation_sure(void);
 
 #endif

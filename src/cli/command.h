@@ -12,18 +12,21 @@ enum sqi_exit {
     SQI_EXIT_OK = 0,
     SQI_EXIT_FAILED = 1,    /* the work was done, and some of it failed */
     SQI_EXIT_USAGE = 64,    /* a wrong option or argument: nothing was done */
+    SQI_EXIT_NO_INPUT = 66, /* a file that was named is not there */
     SQI_EXIT_SOFTWARE = 70, /* a bug of ours */
     SQI_EXIT_SYSTEM = 71,   /* the system refused memory, a thread, … */
-    SQI_EXIT_IO = 74,       /* what was to be printed could not be written */
+    SQI_EXIT_EXISTS = 73,   /* what was to be made is there already */
+    SQI_EXIT_IO = 74,       /* something could not be read or written */
+    SQI_EXIT_KEYRING = 78,  /* a keyring that is damaged, or not safe to use */
 };
 
-enum sqi_option_kind { SQI_FLAG, SQI_NUMBER, SQI_HELP };
+enum sqi_option_kind { SQI_FLAG, SQI_NUMBER, SQI_TEXT, SQI_HELP };
 
 /* An option of a command. It is parsed, checked and explained from this one row. */
 struct sqi_option {
     const char *name; /* without the dashes; NULL ends a table */
     enum sqi_option_kind kind;
-    void *target;         /* SQI_FLAG: bool; SQI_NUMBER: uint64_t, holding the default */
+    void *target; /* SQI_FLAG: bool; SQI_NUMBER: uint64_t, holding the default; SQI_TEXT: char * */
     uint64_t least, most; /* SQI_NUMBER: the bounds, inclusive */
     const char *help;     /* what it does, at most 50 columns */
 };
@@ -31,6 +34,8 @@ struct sqi_option {
 /* Options that every command has, before its name or after it. */
 struct sqi_globals {
     bool json;
+    bool require_mlock;  /* refuse keys that cannot be locked in memory */
+    const char *keyring; /* a path or fd:N; NULL: see sqi_keyring_path() */
 };
 extern struct sqi_globals sqi_globals;
 
@@ -46,7 +51,7 @@ struct sqi_command {
 };
 
 extern const struct sqi_command *const sqi_commands[]; /* ends with NULL */
-extern const struct sqi_command sqi_command_demo, sqi_command_help;
+extern const struct sqi_command sqi_command_demo, sqi_command_help, sqi_command_key;
 
 /* NULL when there is none of that name. */
 const struct sqi_command *sqi_command_find(const char *name);

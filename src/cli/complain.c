@@ -54,11 +54,37 @@ int sqi_complain(int exit_code, const char *format, ...)
     return exit_code;
 }
 
+static int exit_code_of(int error)
+{
+    switch (error) {
+    case SQ_EINVAL:
+    case SQ_EFULL:
+    case SQ_ENOKEY:
+    case SQ_ERETIRED:
+    case SQ_EINUSE:
+        return SQI_EXIT_USAGE;
+    case SQ_ENOENT:
+        return SQI_EXIT_NO_INPUT;
+    case SQ_EEXIST:
+        return SQI_EXIT_EXISTS;
+    case SQ_EIO:
+    case SQ_ENOSPACE:
+        return SQI_EXIT_IO;
+    case SQ_EKEYRING:
+    case SQ_EVERSION:
+        return SQI_EXIT_KEYRING;
+    case SQ_ENOMEM:
+    case SQ_ETHREAD:
+        return SQI_EXIT_SYSTEM;
+    default:
+        return SQI_EXIT_SOFTWARE;
+    }
+}
+
 int sqi_complain_of(int error, const char *what)
 {
-    int exit_code = error == SQ_ENOMEM || error == SQ_ETHREAD ? SQI_EXIT_SYSTEM : SQI_EXIT_SOFTWARE;
-    return sqi_complain(exit_code, "%s: %s (%s)", what, sq_last_error_detail(),
-                        sq_error_name(error));
+    return sqi_complain(exit_code_of(error), "%s%s%s", what ? what : "", what ? ": " : "",
+                        sq_last_error_detail());
 }
 
 int sqi_finish_output(int exit_code)

@@ -7,7 +7,8 @@
    Whatever in it could move a terminal's cursor or change its colours is escaped as \xNN. */
 int sqi_complain(int exit_code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The same for a failed call of the library: its sentence, and the exit code that fits. */
+/* The same for a failed call of the library: its sentence, after what (or nothing, when NULL), and
+   the exit code that fits. */
 int sqi_complain_of(int error, const char *what);
 
 /* Flushes stdout: the exit code, and a complaint when anything printed there was not written. */

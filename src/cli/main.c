@@ -2,6 +2,8 @@
 /* The command line: a table of subcommands, and nothing else. */
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include "cli/command.h"
 #include "cli/complain.h"
@@ -10,6 +12,7 @@
 
 const struct sqi_command *const sqi_commands[] = {
     &sqi_command_demo,
+    &sqi_command_key,
     &sqi_command_help,
     NULL,
 };
@@ -45,7 +48,16 @@ static int run(int argc, char **argv)
     return command->run(argc - at, argv + at);
 }
 
+/* Keys pass through this process: no core file, and no look into it by others of this user. */
+static void hide_memory(void)
+{
+    struct rlimit none = {0, 0};
+    (void)prctl(PR_SET_DUMPABLE, 0); /* neither can fail for these arguments */
+    (void)setrlimit(RLIMIT_CORE, &none);
+}
+
 int main(int argc, char **argv)
 {
+    hide_memory();
     return sqi_finish_output(run(argc, argv));
 }

@@ -18,6 +18,9 @@ struct sqi_globals sqi_globals;
 static const struct sqi_option no_options[] = {{.name = NULL}};
 static const struct sqi_option global_options[] = {
     {"json", SQI_FLAG, &sqi_globals.json, 0, 0, "print the result as JSON"},
+    {"keyring", SQI_TEXT, &sqi_globals.keyring, 0, 0, "the keyring: a file, or fd:N"},
+    {"require-mlock", SQI_FLAG, &sqi_globals.require_mlock, 0, 0,
+     "refuse keys that cannot be locked in memory"},
     {"help", SQI_HELP, NULL, 0, 0, "print this"},
     {.name = NULL},
 };
@@ -69,6 +72,11 @@ static int complain_of_word(const struct sqi_command *command, int result, const
     return SQI_PARSE_WRONG;
 }
 
+static bool has_value(const struct sqi_option *option)
+{
+    return option->kind == SQI_NUMBER || option->kind == SQI_TEXT;
+}
+
 /* Makes getopt's table of ours; a row's val is its index + 1. */
 static size_t collect(const struct sqi_command *command, const struct sqi_option **rows,
                       struct option *longs)
@@ -80,8 +88,7 @@ static size_t collect(const struct sqi_command *command, const struct sqi_option
             assert(count < OPTION_COUNT_MAX);
             rows[count] = row;
             longs[count] = (struct option){
-                row->name, row->kind == SQI_NUMBER ? required_argument : no_argument, NULL,
-                (int)count + 1};
+                row->name, has_value(row) ? required_argument : no_argument, NULL, (int)count + 1};
         }
     longs[count] = (struct option){NULL, 0, NULL, 0};
     return count;
@@ -109,6 +116,8 @@ int sqi_options_parse(const struct sqi_command *command, int argc, char **argv)
         }
         if (row->kind == SQI_FLAG)
             *(bool *)row->target = true;
+        else if (row->kind == SQI_TEXT)
+            *(const char **)row->target = optarg;
         else if (!parse_number(row, optarg))
             return SQI_PARSE_WRONG;
     }
@@ -118,7 +127,10 @@ static void print_rows(const struct sqi_option *rows)
 {
     for (; rows->name; rows++) {
         char name[32];
-        snprintf(name, sizeof name, "--%s%s", rows->name, rows->kind == SQI_NUMBER ? " N" : "");
+        snprintf(name, sizeof name, "--%s%s", rows->name,
+                 rows->kind == SQI_NUMBER ? " N"
+                 : rows->kind == SQI_TEXT ? " TEXT"
+                                          : "");
         printf("  %-18s %s", name, rows->help);
         if (rows->kind == SQI_NUMBER)
             printf(" (%" PRIu64 ")", *(const uint64_t *)rows->target);

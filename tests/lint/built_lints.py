@@ -42,8 +42,8 @@ def exported(nm, library):
 
 def exports_are_prefixed(nm, library):
     return [f"{Path(library).name}: exports {name}: make it static or leave SQ_API out, or begin "
-            "its name with sq_" for name in sorted(exported(nm, library))
-            if not name.startswith("sq_")]
+            "its name with sq_ or, for our own libraries, sqi_" for name in sorted(exported(nm, library))
+            if not name.startswith(("sq_", "sqi_"))]
 
 
 def exports_are_listed(nm, library, golden):

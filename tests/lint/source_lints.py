@@ -32,6 +32,8 @@ PUBLIC = {
     "sealq/error.h": "base",
     "sealq/queue.h": "queue",
     "sealq/consumer.h": "queue",
+    "sealq/keyring.h": "seal",
+    "sealq/envelope.h": "seal",
     "sealq/sealq.h": None,
 }
 # Headers of other projects, by their beginning, and the one folder that may include them.

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What tests want to know of an opener. */
+#ifndef SQI_SEAL_OPENER_H
+#define SQI_SEAL_OPENER_H
+
+#include "sealq/envelope.h"
+
+#define SQI_SESSIONS_MAX 4096
+
+size_t sqi_opener_session_count(const sq_opener *opener);
+
+#endif
