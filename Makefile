@@ -27,7 +27,7 @@ tools/count-tests.py $(BUILD) && exit $$result
 endef
 
 .NOTPARALLEL: # set-up comes before configuring; Ninja and Meson do use all processors
-.PHONY: help demo check check-stress bench install format format-check clean
+.PHONY: help demo check check-stress bench bench-seal install format format-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
@@ -44,8 +44,11 @@ check-stress: need-check $(BUILD)/.with-tests ## the long ones
 	@$(call quietly,meson compile -C $(BUILD))
 	@$(call run_tests,--suite stress)
 
-bench: ## speed
-	@echo 'sealq: there is nothing to measure yet: benchmarks come with the lock-free queue'
+bench: bench-seal ## speed, beside what others do
+
+bench-seal: $(BUILD)-bench/build.ninja ## sealing and opening, beside OpenSSL
+	@$(call quietly,meson compile -C $(BUILD)-bench)
+	@bench/seal.py $(BUILD)-bench/bench/bench_seal
 
 # The compiler tells Debian's folder for libraries; Meson guesses wrong without dpkg-dev.
 install: libdir = $(addprefix -Dlibdir=lib/,$(shell $(CC) -print-multiarch 2>/dev/null))
@@ -61,7 +64,7 @@ format-check: need-format ## what `make format` would change
 	@clang-format-14 --dry-run --Werror $(c_files)
 
 clean: ## everything that was built
-	@rm -rf $(BUILD) build-ci compile_commands.json
+	@rm -rf $(BUILD) $(BUILD)-bench build-ci compile_commands.json
 
 need-%:
 	@tools/setup.sh $*
@@ -69,6 +72,11 @@ need-%:
 # As Meson finds the machine: tests, for one, only where cmocka is.
 $(BUILD)/build.ninja:
 	@$(call quietly,$(call configure))
+
+# Benchmarks have a build of their own: optimised, and without the tests.
+$(BUILD)-bench/build.ninja:
+	@tools/setup.sh bench
+	@$(call quietly,meson setup --buildtype=release -Dtests=disabled -Dbench=enabled $(BUILD)-bench)
 
 # A build made by `make demo` may have been configured before cmocka was installed.
 $(BUILD)/.with-tests:

@@ -15,7 +15,7 @@ libssl-dev libjansson-dev"
 format='clang-format-14:clang-format-14'
 check="$demo g++:g++ binutils:nm libcmocka-dev mandoc:mandoc strace:strace valgrind:valgrind"
 ci="$check $format make:make git:git clang-14:clang-14 libclang-rt-14-dev"
-bench=$demo
+bench="$demo openssl:openssl"
 
 complain() { echo "sealq: $*" >&2; }
 

@@ -80,7 +80,7 @@ typedef struct sq_opened {
     uint64_t not_before_ms; /**< as sealed: believe these, not what a store says */
     uint64_t expires_ms;
     uint8_t dedupe_id[16]; /**< zeros: none */
-    char key_id[SQ_KEY_ID_BYTES];
+    const char *key_id;    /**< of the key it was sealed under; as long as the opener lives */
     uint8_t priority;
     bool is_padded;
     uint64_t reserved[4];

@@ -60,14 +60,20 @@ bool sq_keyring_is_locked_in_memory(void)
 
 /* ── names ────────────────────────────────────────────────────────────────────────────────── */
 
+static bool is_alphanumeric(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
 bool sqi_is_channel_name(const char *name)
 {
-    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                                  "0123456789_-";
-    if (!name || name[0] == '_' || name[0] == '-')
+    size_t bytes = 0;
+    if (!name || !is_alphanumeric(name[0]))
         return false;
-    size_t bytes = strnlen(name, SQ_CHANNEL_NAME_BYTES_MAX + 1);
-    return bytes > 0 && bytes <= SQ_CHANNEL_NAME_BYTES_MAX && strspn(name, letters) == bytes;
+    while (bytes <= SQ_CHANNEL_NAME_BYTES_MAX &&
+           (is_alphanumeric(name[bytes]) || name[bytes] == '_' || name[bytes] == '-'))
+        bytes++;
+    return bytes <= SQ_CHANNEL_NAME_BYTES_MAX && !name[bytes];
 }
 
 bool sqi_is_comment(const char *comment)

@@ -25,6 +25,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "seal/cipher.h"
 #include "seal/format.h"
 #include "seal/keyring.h"
 #include "seal/opener.h"
@@ -248,8 +249,7 @@ static int open_session(sq_opener *opener, const struct sqi_header *header, cons
                                 &keys);
     if (result == SQ_OK)
         result = check_commitment(keys.commitment, header->commitment);
-    if (result == SQ_OK &&
-        EVP_DecryptInit_ex(opener->spare, EVP_aes_256_gcm(), NULL, keys.key, NULL) != 1)
+    if (result == SQ_OK && !sqi_cipher_set_key(opener->spare, keys.key, false))
         result = sqi_fail(SQ_ECRYPTO);
     OPENSSL_cleanse(&keys, sizeof keys);
     return result;
@@ -260,16 +260,12 @@ static int open_session(sq_opener *opener, const struct sqi_header *header, cons
 static int decrypt(EVP_CIPHER_CTX *cipher, const uint8_t *envelope, uint8_t *plain,
                    size_t plain_bytes)
 {
-    int written;
-    uint8_t none;
     const uint8_t *ciphertext = envelope + SQI_HEADER_BYTES;
-    if (EVP_DecryptInit_ex(cipher, NULL, NULL, NULL, envelope + SQI_NONCE_OFFSET) != 1 ||
-        EVP_DecryptUpdate(cipher, NULL, &written, envelope, SQI_HEADER_BYTES) != 1 ||
-        EVP_DecryptUpdate(cipher, plain, &written, ciphertext, (int)plain_bytes) != 1 ||
-        EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_SET_TAG, SQI_TAG_BYTES,
-                            (void *)(ciphertext + plain_bytes)) != 1)
+    if (!sqi_cipher_begin(cipher, envelope + SQI_NONCE_OFFSET, ciphertext + plain_bytes, envelope,
+                          SQI_HEADER_BYTES) ||
+        !sqi_cipher_update(cipher, plain, ciphertext, plain_bytes))
         return sqi_fail(SQ_ECRYPTO);
-    return EVP_DecryptFinal_ex(cipher, &none, &written) == 1 ? SQ_OK : sqi_fail(SQ_EAUTH);
+    return sqi_cipher_end(cipher, NULL) ? SQ_OK : sqi_fail(SQ_EAUTH);
 }
 
 /* Decrypts with the session's key, from the cache or derived: SQ_OK, and the plaintext is there. */
@@ -326,9 +322,9 @@ int sq_open(sq_opener *opener, const char *channel, sq_kind kind, const void *en
         .expires_ms = header.expires_ms,
         .priority = header.priority,
         .is_padded = header.is_padded,
+        .key_id = key->info.id,
     };
     memcpy(opened.dedupe_id, header.dedupe_id, SQI_DEDUPE_ID_BYTES);
-    sqi_key_id_text(header.key_id, opened.key_id);
     result = decrypt_in_session(opener, &header, channel, key, envelope, buffer, plain_bytes);
     if (result == SQ_OK)
         result = sqi_plain_decode(buffer, plain_bytes, header.is_padded, &opened);

@@ -14,16 +14,39 @@
 #include "sealq/keyring.h"
 
 struct sqi_schedule {
-    EVP_KDF_CTX *hkdf;
+    EVP_KDF_CTX *hkdf; /* expand only, with SHA-256; between calls its key is zeros */
 };
+
+static const uint8_t no_key[SQI_KEY_BYTES];
+
+static OSSL_PARAM key_parameter(const uint8_t *key)
+{
+    return OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)key, SQI_KEY_BYTES);
+}
+
+static EVP_KDF_CTX *make_hkdf(void)
+{
+    int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
+    OSSL_PARAM parameters[] = {
+        OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
+        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 0),
+        OSSL_PARAM_construct_end(),
+    };
+    EVP_KDF *hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+    EVP_KDF_CTX *context = hkdf ? EVP_KDF_CTX_new(hkdf) : NULL;
+    EVP_KDF_free(hkdf); /* the context holds its own reference */
+    if (context && EVP_KDF_CTX_set_params(context, parameters) != 1) {
+        EVP_KDF_CTX_free(context);
+        return NULL;
+    }
+    return context;
+}
 
 struct sqi_schedule *sqi_schedule_new(void)
 {
     struct sqi_schedule *schedule = calloc(1, sizeof *schedule);
-    EVP_KDF *hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-    if (schedule && hkdf)
-        schedule->hkdf = EVP_KDF_CTX_new(hkdf);
-    EVP_KDF_free(hkdf); /* the context holds its own reference */
+    if (schedule)
+        schedule->hkdf = make_hkdf();
     return schedule && schedule->hkdf ? schedule : sqi_schedule_free(schedule);
 }
 
@@ -39,17 +62,17 @@ struct sqi_schedule *sqi_schedule_free(struct sqi_schedule *schedule)
 static int expand(struct sqi_schedule *schedule, const uint8_t *key, const void *info,
                   size_t info_bytes, void *ret_output, size_t output_bytes)
 {
-    int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
     OSSL_PARAM parameters[] = {
-        OSSL_PARAM_construct_int(OSSL_KDF_PARAM_MODE, &mode),
-        OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, (char *)"SHA256", 0),
-        OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)key, SQI_KEY_BYTES),
+        key_parameter(key),
         OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)info, info_bytes),
         OSSL_PARAM_construct_end(),
     };
-    bool derived = EVP_KDF_derive(schedule->hkdf, ret_output, output_bytes, parameters) == 1;
-    EVP_KDF_CTX_reset(schedule->hkdf); /* wipes its copy of the key */
-    return derived ? SQ_OK : sqi_fail(SQ_ECRYPTO);
+    OSSL_PARAM wiping[] = {key_parameter(no_key), OSSL_PARAM_construct_end()};
+    bool is_derived = EVP_KDF_derive(schedule->hkdf, ret_output, output_bytes, parameters) == 1;
+    /* OpenSSL wipes the key that it had. Not EVP_KDF_CTX_reset(): it forgets the digest too, and
+       to look that up again takes longer than everything else here. */
+    bool is_wiped = EVP_KDF_CTX_set_params(schedule->hkdf, wiping) == 1;
+    return is_derived && is_wiped ? SQ_OK : sqi_fail(SQ_ECRYPTO);
 }
 
 /* A literal as the info, without its NUL. */

@@ -24,6 +24,7 @@
 
 #include "base/error.h"
 #include "base/fork.h"
+#include "seal/cipher.h"
 #include "seal/format.h"
 #include "seal/keyring.h"
 
@@ -145,8 +146,7 @@ static int open_session(sq_sealer *sealer, uint64_t at_ns)
         return sqi_fail(SQ_ECRYPTO);
     int result = sqi_derive_session(sealer->schedule, sealer->keys->channel_key, sealer->kind,
                                     sealer->key_id, sealer->salt, &keys);
-    if (result == SQ_OK &&
-        EVP_EncryptInit_ex(sealer->cipher, EVP_aes_256_gcm(), NULL, keys.key, NULL) != 1)
+    if (result == SQ_OK && !sqi_cipher_set_key(sealer->cipher, keys.key, true))
         result = sqi_fail(SQ_ECRYPTO);
     memcpy(sealer->commitment, keys.commitment, SQI_COMMITMENT_BYTES);
     OPENSSL_cleanse(&keys, sizeof keys);
@@ -171,39 +171,31 @@ static int ensure_session(sq_sealer *sealer, size_t bytes, uint64_t at_ns)
 
 /* ── sealing ──────────────────────────────────────────────────────────────────────────────── */
 
-/* Encrypts bytes at once; in place when from == to. */
-static bool encrypt(sq_sealer *sealer, uint8_t *to, const uint8_t *from, size_t bytes)
-{
-    int written;
-    return bytes == 0 || EVP_EncryptUpdate(sealer->cipher, to, &written, from, (int)bytes) == 1;
-}
-
 /* Writes the ciphertext behind the header. */
-static bool encrypt_content(sq_sealer *sealer, const sq_content *content, uint8_t *to,
+static bool encrypt_content(EVP_CIPHER_CTX *cipher, const sq_content *content, uint8_t *to,
                             size_t plain_bytes)
 {
     size_t front_bytes = sqi_content_encode(content, to);
     size_t used_bytes = front_bytes + content->body_bytes;
     memset(to + used_bytes, 0, plain_bytes - used_bytes);
     if (content->body_bytes > COPIED_BODY_BYTES_MAX)
-        return encrypt(sealer, to, to, front_bytes) &&
-               encrypt(sealer, to + front_bytes, content->body, content->body_bytes) &&
-               encrypt(sealer, to + used_bytes, to + used_bytes, plain_bytes - used_bytes);
+        return sqi_cipher_update(cipher, to, to, front_bytes) &&
+               sqi_cipher_update(cipher, to + front_bytes, content->body, content->body_bytes) &&
+               sqi_cipher_update(cipher, to + used_bytes, to + used_bytes,
+                                 plain_bytes - used_bytes);
     if (content->body_bytes > 0)
         memcpy(to + front_bytes, content->body, content->body_bytes);
-    return encrypt(sealer, to, to, plain_bytes);
+    return sqi_cipher_update(cipher, to, to, plain_bytes);
 }
 
-static bool seal_under(sq_sealer *sealer, const sq_content *content, uint8_t *envelope,
+static bool seal_under(EVP_CIPHER_CTX *cipher, const sq_content *content, uint8_t *envelope,
                        size_t plain_bytes)
 {
-    int written;
-    return EVP_EncryptInit_ex(sealer->cipher, NULL, NULL, NULL, envelope + SQI_NONCE_OFFSET) == 1 &&
-           EVP_EncryptUpdate(sealer->cipher, NULL, &written, envelope, SQI_HEADER_BYTES) == 1 &&
-           encrypt_content(sealer, content, envelope + SQI_HEADER_BYTES, plain_bytes) &&
-           EVP_EncryptFinal_ex(sealer->cipher, envelope, &written) == 1 && /* writes nothing */
-           EVP_CIPHER_CTX_ctrl(sealer->cipher, EVP_CTRL_AEAD_GET_TAG, SQI_TAG_BYTES,
-                               envelope + SQI_HEADER_BYTES + plain_bytes) == 1;
+    uint8_t *ciphertext = envelope + SQI_HEADER_BYTES;
+    return sqi_cipher_begin(cipher, envelope + SQI_NONCE_OFFSET, NULL, envelope,
+                            SQI_HEADER_BYTES) &&
+           encrypt_content(cipher, content, ciphertext, plain_bytes) &&
+           sqi_cipher_end(cipher, ciphertext + plain_bytes);
 }
 
 size_t sq_sealed_bytes(const sq_content *content)
@@ -253,7 +245,7 @@ ssize_t sq_seal(sq_sealer *sealer, const sq_content *content, void *buffer, size
     sealer->message_count++; /* first: whatever happens from here on, this seq is used up */
     sealer->bytes += envelope_bytes;
     sqi_header_encode(&header, buffer);
-    if (!seal_under(sealer, content, buffer, plain_bytes)) {
+    if (!seal_under(sealer->cipher, content, buffer, plain_bytes)) {
         OPENSSL_cleanse(buffer, envelope_bytes);
         sealer->is_open = false;
         return sqi_fail(SQ_ECRYPTO);
