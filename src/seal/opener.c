@@ -104,6 +104,14 @@ size_t sqi_opener_session_count(const sq_opener *opener)
     return opener->session_count;
 }
 
+bool sqi_opener_has_session(const sq_opener *opener, const uint8_t *envelope)
+{
+    for (uint16_t i = opener->newest; i != NONE; i = opener->sessions[i].older)
+        if (memcmp(opener->sessions[i].salt, envelope + 16, SQI_SALT_BYTES) == 0)
+            return true;
+    return false;
+}
+
 /* ── the cache ────────────────────────────────────────────────────────────────────────────── */
 
 /* Salts are random; who chooses them to collide holds the key, and slows down only his readers. */

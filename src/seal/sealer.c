@@ -163,7 +163,8 @@ static int ensure_session(sq_sealer *sealer, size_t bytes, uint64_t at_ns)
     uint32_t generation = sqi_fork_generation_sure();
     if (sealer->is_open && sealer->fork_generation == generation &&
         sealer->message_count < hook->messages_max && sealer->bytes + bytes <= hook->bytes_max &&
-        at_ns >= sealer->opened_ns && at_ns - sealer->opened_ns < hook->age_ns_max)
+        /* unsigned: when the clock went back this is a very great age */
+        at_ns - sealer->opened_ns < hook->age_ns_max)
         return SQ_OK;
     sealer->fork_generation = generation;
     return open_session(sealer, at_ns);
