@@ -13,7 +13,8 @@ compiler=${CC:-cc}
 demo="gcc:${compiler%% *} libc6-dev meson:meson ninja-build:ninja pkgconf:pkg-config
 libssl-dev libjansson-dev"
 format='clang-format-14:clang-format-14'
-check="$demo g++:g++ binutils:nm libcmocka-dev mandoc:mandoc spin:spin strace:strace
+check="$demo g++:g++ binutils:nm libcmocka-dev mandoc:mandoc
+nodejs:node python3-cryptography spin:spin strace:strace
 valgrind:valgrind"
 ci="$check $format make:make git:git clang-14:clang-14 libclang-rt-14-dev"
 bench="$demo openssl:openssl"
