@@ -89,7 +89,9 @@ typedef struct sq_opened {
 /**
  * Make a sealer: a session under the primary key.
  *
+ * keyring      whose primary key it seals under: the channel's own, else the master one.
  * channel      the channel's name; an envelope opens on this channel only.
+ * kind         what its envelopes are for.
  * ret_sealer   end it with sq_sealer_free(). It keeps what it needs of the keyring.
  * Errors       SQ_EINVAL, SQ_ENOKEY (no primary key for this channel), SQ_ENOMEM.
  * Threads      any; the sealer is for one thread at a time.
@@ -103,6 +105,7 @@ SQ_API sq_sealer *sq_sealer_free(sq_sealer *sealer);
 /**
  * The size of the envelope that this content will have, or 0 when it breaks a limit.
  *
+ * content      what would be sealed.
  * Threads      any.
  */
 SQ_API size_t sq_sealed_bytes(const sq_content *content);
@@ -110,8 +113,10 @@ SQ_API size_t sq_sealed_bytes(const sq_content *content);
 /**
  * Seal a message.
  *
- * buffer       room for the envelope; must not overlap the content.
- * buffer_bytes at least sq_sealed_bytes(content).
+ * sealer        begins a new session by itself when it is time to.
+ * content       what is sealed; the caller keeps it.
+ * buffer        room for the envelope; must not overlap the content.
+ * buffer_bytes  at least sq_sealed_bytes(content).
  * Returns      the envelope's size in bytes. Nothing is allocated.
  * Errors       SQ_EINVAL (a limit is broken, a header is not well formed or comes twice, or the
  *              buffer is too small), SQ_ECRYPTO (OpenSSL failed). The buffer is not specified
@@ -126,6 +131,7 @@ SQ_API ssize_t sq_seal(sq_sealer *sealer, const sq_content *content, void *buffe
  * Make an opener: up to 4,096 sessions kept open, the least recently used one leaves.
  *
  * keyring      is kept alive by the opener.
+ * ret_opener   end it with sq_opener_free().
  * Errors       SQ_EINVAL, SQ_ENOMEM.
  */
 SQ_API int sq_opener_create(const sq_keyring *keyring, sq_opener **ret_opener);
@@ -136,14 +142,19 @@ SQ_API sq_opener *sq_opener_free(sq_opener *opener);
 /**
  * Open an envelope.
  *
- * channel, kind  what it must have been sealed for.
- * buffer         room for the plaintext: envelope_bytes suffice. It must not overlap the envelope.
- * ret_opened     filled on success, pointing into buffer; untouched on failure.
- * Errors         SQ_EFORMAT (malformed), SQ_ENOKEY (sealed under a key that is not here),
- *                SQ_ERETIRED (under one that was retired), SQ_EAUTH (forged, altered, or sealed
- *                for another channel), SQ_EINVAL, SQ_ENOMEM, SQ_ECRYPTO. After an error the buffer
- *                is wiped as far as it was used.
- * Threads        one at a time for one opener.
+ * opener          remembers the session of what it opened.
+ * channel         what it must have been sealed for.
+ * kind            what it must have been sealed as.
+ * envelope        the bytes, as they were carried.
+ * envelope_bytes  how many they are.
+ * buffer          room for the plaintext; it must not overlap the envelope.
+ * buffer_bytes    envelope_bytes suffice.
+ * ret_opened      filled on success, pointing into buffer; untouched on failure.
+ * Errors          SQ_EFORMAT (malformed), SQ_ENOKEY (sealed under a key that is not here),
+ *                 SQ_ERETIRED (under one that was retired), SQ_EAUTH (forged, altered, or sealed
+ *                 for another channel), SQ_EINVAL, SQ_ENOMEM, SQ_ECRYPTO. After an error the buffer
+ *                 is wiped as far as it was used.
+ * Threads         one at a time for one opener.
  */
 SQ_API int sq_open(sq_opener *opener, const char *channel, sq_kind kind, const void *envelope,
                    size_t envelope_bytes, void *buffer, size_t buffer_bytes, sq_opened *ret_opened);

@@ -78,11 +78,13 @@ SQ_API int sq_keyring_open(const char *path, sq_keyring **ret_keyring);
  * pipe, which is read to its end.
  *
  * fd           stays the caller's and open.
+ * ret_keyring  as sq_keyring_open().
  * Errors       as sq_keyring_open().
  */
 SQ_API int sq_keyring_open_fd(int fd, sq_keyring **ret_keyring);
 
-/** Free a keyring, wiping its keys once no sealer and no opener uses them. NULL does nothing.
+/**
+ * Free a keyring, wiping its keys once no sealer and no opener uses them. NULL does nothing.
  *
  * Returns      NULL.
  */
@@ -95,6 +97,7 @@ SQ_API size_t sq_keyring_key_count(const sq_keyring *keyring);
  * What is known about the key at an index.
  *
  * key_index    below sq_keyring_key_count().
+ * ret_info     filled; untouched on failure.
  * Errors       SQ_EINVAL.
  */
 SQ_API int sq_keyring_key_info(const sq_keyring *keyring, size_t key_index, sq_key_info *ret_info);
@@ -110,6 +113,7 @@ SQ_API bool sq_keyring_is_locked_in_memory(void);
  * Make a keyring file with one new key, its primary. The folder it lies in is made when only that
  * is missing, for this user alone.
  *
+ * path         the file to make.
  * comment      NULL for none; printable UTF-8, at most SQ_KEY_COMMENT_BYTES_MAX bytes.
  * ret_id       the new key's id, SQ_KEY_ID_BYTES of room; may be NULL.
  * Errors       SQ_EEXIST (there is a file already, which stays as it is), SQ_EIO, SQ_ENOSPACE,
@@ -120,17 +124,28 @@ SQ_API int sq_keyring_create(const char *path, const char *comment, char *ret_id
 /**
  * Add a new key to a keyring file, as accepted: ready to be promoted once every host has it.
  *
+ * path         the keyring's file.
+ * comment      as sq_keyring_create().
+ * ret_id       as sq_keyring_create().
  * Errors       as sq_keyring_open(); SQ_EFULL (SQ_KEYRING_KEYS_MAX keys, or no room in the file),
  *              SQ_ENOSPACE (the disk is full; the file is as it was).
  */
 SQ_API int sq_keyring_add(const char *path, const char *comment, char *ret_id);
 
-/** Add a new key and make it primary, in one step: sq_keyring_add() and sq_keyring_promote(). */
+/**
+ * Add a new key and make it primary, in one step: sq_keyring_add() and sq_keyring_promote().
+ *
+ * path         the keyring's file.
+ * comment      as sq_keyring_create().
+ * ret_id       as sq_keyring_create().
+ * Errors       as sq_keyring_add().
+ */
 SQ_API int sq_keyring_rotate(const char *path, const char *comment, char *ret_id);
 
 /**
  * Make an accepted key the primary of its scope; the one before stays accepted.
  *
+ * path         the keyring's file.
  * id           the key's id, or the first digits of it, at least 4, when no other begins so.
  * channel      NULL or "" for a master key, else the channel of a channel key.
  * Errors       as sq_keyring_add(); SQ_ENOKEY (no such key, or several), SQ_ERETIRED.
@@ -141,11 +156,21 @@ SQ_API int sq_keyring_promote(const char *path, const char *id, const char *chan
  * Retire a key: what it sealed is refused from now on. It stays in the file, to tell a retired
  * key from an unknown one.
  *
+ * path         the keyring's file.
+ * id           as sq_keyring_promote().
+ * channel      as sq_keyring_promote().
  * Errors       as sq_keyring_promote(); SQ_EINUSE (it is the primary: promote another first).
  */
 SQ_API int sq_keyring_retire(const char *path, const char *id, const char *channel);
 
-/** Remove a key for good; what it sealed can be opened no more. Errors as sq_keyring_retire(). */
+/**
+ * Remove a key for good; what it sealed can be opened no more.
+ *
+ * path         the keyring's file.
+ * id           as sq_keyring_promote().
+ * channel      as sq_keyring_promote().
+ * Errors       as sq_keyring_retire().
+ */
 SQ_API int sq_keyring_remove(const char *path, const char *id, const char *channel);
 
 /**
@@ -164,6 +189,7 @@ SQ_API int sq_keyring_export(const sq_keyring *keyring, const char *channel, int
  * A key that is there already stays as it is, retired ones too. A new one is accepted, or primary
  * when its scope has no primary yet and it was one where it came from.
  *
+ * path         the file to merge them into.
  * keyring      the keys to merge, as sq_keyring_open_fd() read them.
  * Returns      how many keys are new.
  * Errors       as sq_keyring_add(); SQ_EKEYRING (another key has the same id and scope).

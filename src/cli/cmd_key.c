@@ -256,13 +256,18 @@ static int run_import(const char *path, const char *id)
 static const struct {
     const char *name;
     subcommand *run;
-    bool takes_id, changes_file;
+    bool takes_id, changes_file, takes_channel, takes_comment;
 } subcommands[] = {
-    {"new", run_new, false, true},       {"list", run_list, false, false},
-    {"add", run_add, false, true},       {"promote", run_promote, true, true},
-    {"rotate", run_rotate, false, true}, {"retire", run_retire, true, true},
-    {"remove", run_remove, true, true},  {"export", run_export, false, false},
-    {"import", run_import, false, true}, {"check", run_check, false, false},
+    {"new", run_new, false, true, false, true},
+    {"list", run_list, false, false, false, false},
+    {"add", run_add, false, true, false, true},
+    {"promote", run_promote, true, true, true, false},
+    {"rotate", run_rotate, false, true, false, true},
+    {"retire", run_retire, true, true, true, false},
+    {"remove", run_remove, true, true, true, false},
+    {"export", run_export, false, false, true, false},
+    {"import", run_import, false, true, false, false},
+    {"check", run_check, false, false, true, false},
 };
 
 static int run_subcommand(size_t index, int argument_count, char **arguments)
@@ -278,8 +283,15 @@ static int run_subcommand(size_t index, int argument_count, char **arguments)
                             "key %s takes no argument, not %s: see sealq key "
                             "--help",
                             name, arguments[0]);
+    if ((channel && !subcommands[index].takes_channel) ||
+        (comment && !subcommands[index].takes_comment))
+        return sqi_complain(SQI_EXIT_USAGE, "key %s takes no --%s: see sealq key --help", name,
+                            channel && !subcommands[index].takes_channel ? "channel" : "comment");
     if (subcommands[index].changes_file && !(path = sqi_keyring_path()))
         return SQI_EXIT_USAGE;
+    int exit_code = sqi_check_memory_lock(); /* before there is a key in memory */
+    if (exit_code != SQI_EXIT_OK)
+        return exit_code;
     return subcommands[index].run(path, subcommands[index].takes_id ? arguments[0] : NULL);
 }
 
@@ -296,7 +308,7 @@ static int run(int argument_count, char **arguments)
 
 const struct sqi_command sqi_command_key = {
     .name = "key",
-    .arguments = "new|list|add|promote|rotate|retire|remove|export|import|check",
+    .arguments = "WHAT [ID]",
     .summary = "make, list, rotate and move the keys that seal messages",
     .details = "  new          make a keyring with one key\n"
                "  list         the keys: id, state, age, channel, comment\n"

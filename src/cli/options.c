@@ -72,6 +72,15 @@ static int complain_of_word(const struct sqi_command *command, int result, const
     return SQI_PARSE_WRONG;
 }
 
+/* glibc takes any beginning of a name that fits one option only; a new option would break scripts
+   that count on that. The word stands before optind, and before its value when that is apart. */
+static bool is_whole_name(const char *name, char **argv)
+{
+    const char *word = argv[optind - 1 - (optarg && optarg == argv[optind - 1])] + 2;
+    size_t bytes = strcspn(word, "=");
+    return strlen(name) == bytes && strncmp(word, name, bytes) == 0;
+}
+
 static bool has_value(const struct sqi_option *option)
 {
     return option->kind == SQI_NUMBER || option->kind == SQI_TEXT;
@@ -110,6 +119,8 @@ int sqi_options_parse(const struct sqi_command *command, int argc, char **argv)
         if (result == ':' || result == '?')
             return complain_of_word(command, result, argv[optind > at ? optind - 1 : at]);
         const struct sqi_option *row = rows[result - 1];
+        if (!is_whole_name(row->name, argv))
+            return complain_of_word(command, '?', argv[at]);
         if (row->kind == SQI_HELP) {
             sqi_options_help(command ? command : &sqi_command_help);
             return SQI_PARSE_HELP;

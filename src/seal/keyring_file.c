@@ -32,6 +32,8 @@
 #include "seal/keyring_text.h"
 
 #define NAME_BYTES_MAX (NAME_MAX - sizeof ".new")
+/* How often a file is opened again that was replaced between its opening and its check. */
+#define OPENINGS_MAX 100
 
 /* ── reading ──────────────────────────────────────────────────────────────────────────────── */
 
@@ -119,10 +121,19 @@ static int fail_to_open(const char *path)
 static int read_file(int folder, const char *name, const char *path, size_t more_room,
                      sq_keyring **ret_keyring)
 {
-    /* O_NONBLOCK: a FIFO must be refused, not waited for. */
-    int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0)
-        return fail_to_open(path);
+    struct stat file;
+    int fd = -1;
+    /* A change puts a new file in this one's place, which then has no name left: take the new. */
+    for (int openings = 0; openings < OPENINGS_MAX; openings++) {
+        if (fd >= 0)
+            close(fd);
+        /* O_NONBLOCK: a FIFO must be refused, not waited for. */
+        fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+        if (fd < 0)
+            return fail_to_open(path);
+        if (fstat(fd, &file) < 0 || file.st_nlink > 0)
+            break;
+    }
     int result = read_checked(fd, path, more_room, ret_keyring);
     close(fd);
     return result;
@@ -468,21 +479,49 @@ int sq_keyring_remove(const char *path, const char *id, const char *channel)
 
 /* ── export and import ────────────────────────────────────────────────────────────────────── */
 
-/* The channel keys that the keys which are not retired give: in a keyring of their own. */
+static struct sqi_key *find_same(sq_keyring *keyring, const struct sqi_key *key)
+{
+    for (size_t i = 0; i < keyring->key_count; i++)
+        if (memcmp(keyring->keys[i].id, key->id, SQI_KEY_ID_BYTES) == 0 &&
+            strcmp(keyring->keys[i].info.channel, key->info.channel) == 0)
+            return &keyring->keys[i];
+    return NULL;
+}
+
+/* Adds the channel key that a key gives, unless it is there: a keyring may have both a master key
+   and the channel key that came from it. */
+static int derive_channel_key(const struct sqi_key *from, struct sqi_schedule *schedule,
+                              const char *channel, bool is_primary, sq_keyring *ret_keys)
+{
+    struct sqi_key *to = &ret_keys->keys[ret_keys->key_count];
+    *to = *from;
+    strcpy(to->info.channel, channel);
+    to->info.state = is_primary ? SQ_KEY_PRIMARY : SQ_KEY_ACCEPTED;
+    int result = sqi_key_for_channel(from, schedule, channel, to->bytes);
+    struct sqi_key *same = find_same(ret_keys, to);
+    if (same && is_primary)
+        *same = *to;
+    if (same)
+        OPENSSL_cleanse(to, sizeof *to);
+    else
+        ret_keys->key_count++;
+    return result;
+}
+
+/* The channel keys that the keys which are not retired give: in a keyring of their own. Its primary
+   is the key that a sealer on this channel takes. */
 static int derive_channel_keys(const sq_keyring *keyring, const char *channel, sq_keyring *ret_keys)
 {
     struct sqi_schedule *schedule = sqi_schedule_new();
+    const struct sqi_key *primary = NULL;
     int result = schedule ? SQ_OK : sqi_fail(SQ_ENOMEM);
+    (void)sqi_keyring_primary(keyring, channel, &primary); /* there may be none */
     for (size_t i = 0; i < keyring->key_count && result == SQ_OK; i++) {
         const struct sqi_key *from = &keyring->keys[i];
-        struct sqi_key *to = &ret_keys->keys[ret_keys->key_count];
         if (from->info.state == SQ_KEY_RETIRED ||
             (from->info.channel[0] && strcmp(from->info.channel, channel) != 0))
             continue;
-        *to = *from;
-        strcpy(to->info.channel, channel);
-        result = sqi_key_for_channel(from, schedule, channel, to->bytes);
-        ret_keys->key_count++;
+        result = derive_channel_key(from, schedule, channel, from == primary, ret_keys);
     }
     sqi_schedule_free(schedule);
     return result;
@@ -521,15 +560,6 @@ int sq_keyring_export(const sq_keyring *keyring, const char *channel, int fd)
     return result;
 }
 
-static struct sqi_key *find_same(sq_keyring *keyring, const struct sqi_key *key)
-{
-    for (size_t i = 0; i < keyring->key_count; i++)
-        if (memcmp(keyring->keys[i].id, key->id, SQI_KEY_ID_BYTES) == 0 &&
-            strcmp(keyring->keys[i].info.channel, key->info.channel) == 0)
-            return &keyring->keys[i];
-    return NULL;
-}
-
 static bool has_primary(const sq_keyring *keyring, const char *channel)
 {
     for (size_t i = 0; i < keyring->key_count; i++)
@@ -547,6 +577,7 @@ struct merge {
 static int apply_merge(sq_keyring *keyring, void *context)
 {
     struct merge *merge = context;
+    merge->new_count = 0;
     for (size_t i = 0; i < merge->from->key_count; i++) {
         const struct sqi_key *key = &merge->from->keys[i];
         const struct sqi_key *same = find_same(keyring, key);
@@ -592,7 +623,6 @@ int sq_keyring_import(const char *path, const sq_keyring *keyring)
     struct merge merge = {.from = keyring};
     int result = edit(path, keyring->key_count, apply_merge, &merge);
     if (result == SQ_ENOENT) {
-        merge.new_count = 0;
         result = import_into_new(path, &merge);
         if (result == SQ_EEXIST) /* somebody else made it meanwhile */
             result = edit(path, keyring->key_count, apply_merge, &merge);

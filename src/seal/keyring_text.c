@@ -209,8 +209,9 @@ static int check_frame(const char *text, size_t bytes, const char *name, size_t 
                              name);
     if (strncmp(text, FIRST_LINE, first_bytes) != 0)
         return sqi_fail_with(SQ_EVERSION, "%s was made by a newer sealq: use that one", name);
-    const char *last = text + bytes - CHECKSUM_LINE_BYTES;
-    if (bytes < first_bytes + CHECKSUM_LINE_BYTES || last[-1] != '\n' || text[bytes - 1] != '\n' ||
+    bool has_room = bytes >= first_bytes + CHECKSUM_LINE_BYTES;
+    const char *last = has_room ? text + bytes - CHECKSUM_LINE_BYTES : text;
+    if (!has_room || last[-1] != '\n' || text[bytes - 1] != '\n' ||
         strncmp(last, CHECKSUM_WORD, sizeof CHECKSUM_WORD - 1) != 0 ||
         !sqi_hex_decode(last + sizeof CHECKSUM_WORD - 1, CHECKSUM_BYTES, found))
         return sqi_fail_with(SQ_EKEYRING, "%s is cut short: restore it from a copy", name);

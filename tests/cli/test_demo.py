@@ -65,6 +65,9 @@ class Demo(unittest.TestCase):
 
     def test_unknown_options_and_arguments_are_refused(self):
         assert_refused(self, run("demo", "--consumer-count", "3"), "--consumer-count", "--help")
+        assert_refused(self, run("demo", "--cons", "3"), "--cons", "not a whole name")
+        assert_refused(self, run("demo", "--cons=3"), "--cons=3")
+        assert_refused(self, run("demo", "--js"), "--js", "not a whole name")
         assert_refused(self, run("demo", "--count"), "--count needs a value")
         assert_refused(self, run("demo", "--json=3"), "--json=3", "no value")
         assert_refused(self, run("demo", "-x"), "-x")
