@@ -32,8 +32,6 @@
 #include "seal/keyring_text.h"
 
 #define NAME_BYTES_MAX (NAME_MAX - sizeof ".new")
-/* How often a file is opened again that was replaced between its opening and its check. */
-#define OPENINGS_MAX 100
 
 /* ── reading ──────────────────────────────────────────────────────────────────────────────── */
 
@@ -48,8 +46,8 @@ static const char *unsafe(const struct stat *file)
         return "belongs to another user";
     if (file->st_mode & (S_IRWXG | S_IRWXO | S_ISUID | S_ISGID | S_ISVTX))
         return "can be used by others: type chmod 600 on it";
-    if (file->st_nlink != 1)
-        return "has another name (a hard link) or was deleted";
+    if (file->st_nlink > 1) /* 0: a change has just replaced it, and this is how it was before */
+        return "has another name, a hard link: remove that";
     if (file->st_size > SQ_KEYRING_BYTES_MAX)
         return "is larger than 65536 bytes";
     return NULL;
@@ -121,19 +119,10 @@ static int fail_to_open(const char *path)
 static int read_file(int folder, const char *name, const char *path, size_t more_room,
                      sq_keyring **ret_keyring)
 {
-    struct stat file;
-    int fd = -1;
-    /* A change puts a new file in this one's place, which then has no name left: take the new. */
-    for (int openings = 0; openings < OPENINGS_MAX; openings++) {
-        if (fd >= 0)
-            close(fd);
-        /* O_NONBLOCK: a FIFO must be refused, not waited for. */
-        fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-        if (fd < 0)
-            return fail_to_open(path);
-        if (fstat(fd, &file) < 0 || file.st_nlink > 0)
-            break;
-    }
+    /* O_NONBLOCK: a FIFO must be refused, not waited for. */
+    int fd = openat(folder, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0)
+        return fail_to_open(path);
     int result = read_checked(fd, path, more_room, ret_keyring);
     close(fd);
     return result;

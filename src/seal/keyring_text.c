@@ -207,7 +207,7 @@ static int check_frame(const char *text, size_t bytes, const char *name, size_t 
                              "%s is no keyring: name another file, or make one with "
                              "sealq key new",
                              name);
-    if (strncmp(text, FIRST_LINE, first_bytes) != 0)
+    if (strchr(text, '\n') && strncmp(text, FIRST_LINE, first_bytes) != 0)
         return sqi_fail_with(SQ_EVERSION, "%s was made by a newer sealq: use that one", name);
     bool has_room = bytes >= first_bytes + CHECKSUM_LINE_BYTES;
     const char *last = has_room ? text + bytes - CHECKSUM_LINE_BYTES : text;
