@@ -105,13 +105,13 @@ SQ_API int sq_keyring_key_info(const sq_keyring *keyring, size_t key_index, sq_k
 /**
  * Whether this process's keys are locked in memory, so that they never reach the swap space.
  *
- * False before the first keyring was read, and where the system refused (RLIMIT_MEMLOCK).
+ * False where the system refused (RLIMIT_MEMLOCK).
  */
 SQ_API bool sq_keyring_is_locked_in_memory(void);
 
 /**
- * Make a keyring file with one new key, its primary. The folder it lies in is made when only that
- * is missing, for this user alone.
+ * Make a keyring file with one new key, its primary. Folders that are missing are made, for this
+ * user alone.
  *
  * path         the file to make.
  * comment      NULL for none; printable UTF-8, at most SQ_KEY_COMMENT_BYTES_MAX bytes.
