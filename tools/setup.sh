@@ -11,7 +11,7 @@ set -eu
 # without a program dpkg is asked.
 compiler=${CC:-cc}
 demo="gcc:${compiler%% *} libc6-dev meson:meson ninja-build:ninja pkgconf:pkg-config
-libssl-dev libjansson-dev"
+libssl-dev libjansson-dev liblmdb-dev"
 format='clang-format-14:clang-format-14'
 check="$demo g++:g++ binutils:nm libcmocka-dev mandoc:mandoc
 nodejs:node python3-cryptography spin:spin strace:strace

@@ -84,6 +84,15 @@ SQ_API int sq_keyring_open(const char *path, sq_keyring **ret_keyring);
 SQ_API int sq_keyring_open_fd(int fd, sq_keyring **ret_keyring);
 
 /**
+ * What is passed in a keyring's place for messages that are not sealed: anybody who can read the
+ * store reads them, anybody who can write it forges them. A consumer that has a keyring never
+ * accepts such a message.
+ *
+ * Ownership    a constant; sq_keyring_free() does nothing with it.
+ */
+SQ_API const sq_keyring *sq_plaintext(void);
+
+/**
  * Free a keyring, wiping its keys once no sealer and no opener uses them. NULL does nothing.
  *
  * Returns      NULL.

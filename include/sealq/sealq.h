@@ -6,11 +6,15 @@
 #ifndef SEALQ_SEALQ_H
 #define SEALQ_SEALQ_H
 
+#include "channel.h"
 #include "consumer.h"
 #include "envelope.h"
 #include "error.h"
 #include "keyring.h"
+#include "listing.h"
+#include "message.h"
 #include "queue.h"
+#include "store.h"
 #include "version.h"
 
 #endif

@@ -34,6 +34,10 @@ static const struct {
     [-SQ_EAUTH] = {"SQ_EAUTH", "forged, altered, or sealed for another channel"},
     [-SQ_EFORMAT] = {"SQ_EFORMAT", "not a well-formed envelope"},
     [-SQ_ECRYPTO] = {"SQ_ECRYPTO", "the cryptographic library failed"},
+    [-SQ_ELEASE] = {"SQ_ELEASE", "the lease is over: another may have the message"},
+    [-SQ_ESTORE] = {"SQ_ESTORE", "a store that is damaged, foreign, or not safe to use"},
+    [-SQ_EPOISONED] = {"SQ_EPOISONED", "a sync failed: all must reopen the store"},
+    [-SQ_EINTERRUPTED] = {"SQ_EINTERRUPTED", "the wait was interrupted"},
 };
 _Static_assert(sizeof errors / sizeof errors[0] == 1 - SQI_ERROR_LEAST, "a row for each code");
 

@@ -7,7 +7,7 @@
 #include "sealq/error.h"
 
 /* The last code of the list in sealq/error.h: all from it to 0 are in use. */
-#define SQI_ERROR_LEAST SQ_ECRYPTO
+#define SQI_ERROR_LEAST SQ_EINTERRUPTED
 
 /* Returns code, and makes sq_last_error_detail() say what the code means: for the ordinary
    outcomes (full, empty, timed out), which must cost next to nothing. */

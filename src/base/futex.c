@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -10,7 +11,7 @@
 
 #include "base/clock.h"
 
-bool sqi_futex_wait(const uint32_t *word, uint32_t expected, int64_t deadline_ns)
+static bool wait_on(const uint32_t *word, uint32_t expected, int64_t deadline_ns, int flags)
 {
     struct timespec deadline = {
         .tv_sec = (time_t)(deadline_ns / SQI_NS_PER_S),
@@ -18,7 +19,7 @@ bool sqi_futex_wait(const uint32_t *word, uint32_t expected, int64_t deadline_ns
     };
     /* FUTEX_WAIT_BITSET, not FUTEX_WAIT: its time-out is absolute, so nothing drifts when a
        thread is woken and sleeps again. */
-    long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected,
+    long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | flags, expected,
                           deadline_ns == SQI_NEVER ? NULL : &deadline, NULL,
                           FUTEX_BITSET_MATCH_ANY);
     if (result == 0)
@@ -27,9 +28,26 @@ bool sqi_futex_wait(const uint32_t *word, uint32_t expected, int64_t deadline_ns
     return errno != ETIMEDOUT;
 }
 
+bool sqi_futex_wait(const uint32_t *word, uint32_t expected, int64_t deadline_ns)
+{
+    return wait_on(word, expected, deadline_ns, FUTEX_PRIVATE_FLAG);
+}
+
 void sqi_futex_wake(const uint32_t *word, int count_max)
 {
     long result = syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, count_max, NULL, NULL,
                           0);
+    assert(result >= 0);
+}
+
+bool sqi_futex_wait_shared(const uint32_t *word, uint32_t expected, int64_t deadline_ns,
+                           bool is_realtime)
+{
+    return wait_on(word, expected, deadline_ns, is_realtime ? FUTEX_CLOCK_REALTIME : 0);
+}
+
+void sqi_futex_wake_all_shared(const uint32_t *word)
+{
+    long result = syscall(SYS_futex, word, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
     assert(result >= 0);
 }

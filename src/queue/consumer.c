@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Consumers over a queue: threads that get, handle, and count as done.
+ * Consumers: threads that take, handle, and finish, over any source (see consumer.h).
  *
  * Life of the threads: made all at once, each runs thread_start and reports; only when every one
  * has succeeded are they let go (else all end, and no item was taken). They end when `stopping`
@@ -26,6 +26,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fork.h"
+#include "queue/consumer.h"
 #include "queue/queue.h"
 
 struct worker {
@@ -35,7 +36,7 @@ struct worker {
 };
 
 struct sq_consumer {
-    sq_queue *queue;
+    struct sqi_consumer_source source;
     sq_consumer_options options;
     uint32_t fork_generation;
 
@@ -83,22 +84,26 @@ static bool wait_for_change(sq_consumer *consumer, int64_t deadline_ns)
 
 /* ── the threads ──────────────────────────────────────────────────────────────────────────── */
 
+void sqi_consumer_fail(sq_consumer *consumer, unsigned thread_index, int code, void *item)
+{
+    int none = SQ_OK;
+    atomic_compare_exchange_strong(&consumer->first_error, &none, code);
+    atomic_fetch_add(&consumer->errors, 1);
+    if (code < 0 && consumer->options.on_error) {
+        sq_consumer_error error = {.code = code, .item = item, .thread_index = thread_index};
+        consumer->options.on_error(&error, consumer->options.context);
+    }
+}
+
 static void handle(sq_consumer *consumer, const struct worker *worker, void *item,
                    void *thread_context)
 {
+    const struct sqi_consumer_source *source = &consumer->source;
     int result = consumer->options.handler(item, thread_context);
     atomic_fetch_add(&consumer->handled, 1); /* before errors: see sq_consumer_stat() */
-    if (result < 0) {
-        int none = SQ_OK;
-        atomic_compare_exchange_strong(&consumer->first_error, &none, result);
-        atomic_fetch_add(&consumer->errors, 1);
-        if (consumer->options.on_error) {
-            sq_consumer_error error = {.code = result, .item = item, .thread_index = worker->index};
-            consumer->options.on_error(&error, consumer->options.context);
-        }
-    }
-    /* It may answer SQ_ETOOMANY: to somebody who counted this item as done before it was got. */
-    (void)sq_queue_task_done(consumer->queue, 1);
+    if (result < 0 || (result > 0 && source->has_verdicts))
+        sqi_consumer_fail(consumer, worker->index, result, item);
+    source->finish(source->object, consumer, worker->index, item, result);
 }
 
 /* Reports the outcome of this thread's start and waits for that of the others: whether to go. */
@@ -128,8 +133,8 @@ static void *work(void *argument)
                      ? options->thread_start(worker->index, options->context, &thread_context)
                      : SQ_OK;
     if (all_started(consumer, result))
-        while (!atomic_load(&consumer->stopping) &&
-               sqi_queue_get_until(consumer->queue, &consumer->stopping, &item) == SQ_OK)
+        while (consumer->source.take(consumer->source.object, consumer, worker->index,
+                                     &consumer->stopping, &item) == SQ_OK)
             handle(consumer, worker, item, thread_context);
     if (result >= 0 && options->thread_end)
         options->thread_end(worker->index, thread_context);
@@ -165,13 +170,19 @@ static unsigned processor_count(void)
                                              : (unsigned)count;
 }
 
-static sq_consumer *consumer_new(sq_queue *queue, const sq_consumer_options *options)
+unsigned sqi_consumer_threads(const sq_consumer_options *options)
 {
-    unsigned threads = options->threads ? options->threads : processor_count();
+    return options->threads ? options->threads : processor_count();
+}
+
+static sq_consumer *consumer_new(const struct sqi_consumer_source *source,
+                                 const sq_consumer_options *options)
+{
+    unsigned threads = sqi_consumer_threads(options);
     sq_consumer *consumer = calloc(1, sizeof *consumer + threads * sizeof consumer->workers[0]);
     if (!consumer)
         return NULL;
-    consumer->queue = queue;
+    consumer->source = *source;
     consumer->options = *options;
     consumer->options.threads = threads;
     consumer->fork_generation = sqi_fork_generation();
@@ -224,23 +235,20 @@ static int start(sq_consumer *consumer)
     return result;
 }
 
-int sq_queue_consume(sq_queue *queue, const sq_consumer_options *options,
-                     sq_consumer **ret_consumer)
+int sqi_consumer_create(const struct sqi_consumer_source *source,
+                        const sq_consumer_options *options, sq_consumer **ret_consumer)
 {
     int result = check_options(options);
     if (result < 0)
         return result;
     if (!ret_consumer)
         return sqi_fail_with(SQ_EINVAL, "ret_consumer is NULL");
-    result = sqi_queue_check(queue);
-    if (result < 0)
-        return result;
-
-    sq_consumer *consumer = consumer_new(queue, options);
+    sq_consumer *consumer = consumer_new(source, options);
     if (!consumer)
         return sqi_fail(SQ_ENOMEM);
     result = start(consumer);
     if (result < 0) {
+        consumer->source.end = NULL; /* the source stays its maker's */
         unsigned made = consumer->made, threads = consumer->options.threads;
         sq_consumer_free(consumer);
         return made < threads ? sqi_fail_with(result,
@@ -261,7 +269,7 @@ static bool is_parents(const sq_consumer *consumer)
 static void request_stop(sq_consumer *consumer)
 {
     atomic_store(&consumer->stopping, true);
-    sqi_queue_wake_cancelled(consumer->queue);
+    consumer->source.wake(consumer->source.object);
 }
 
 sq_consumer *sq_consumer_free(sq_consumer *consumer)
@@ -278,6 +286,8 @@ sq_consumer *sq_consumer_free(sq_consumer *consumer)
         pthread_cond_destroy(&consumer->changed);
         pthread_mutex_destroy(&consumer->lock);
     }
+    if (consumer->source.end)
+        consumer->source.end(consumer->source.object, is_parents(consumer));
     free(consumer);
     return NULL;
 }
@@ -330,7 +340,7 @@ int sq_consumer_drain(sq_consumer *consumer, int64_t timeout_ms)
     if (result < 0)
         return result;
     int64_t deadline_ns = sqi_deadline_after(timeout_ms);
-    result = sqi_queue_join_until(consumer->queue, deadline_ns, &consumer->stopping);
+    result = consumer->source.join(consumer->source.object, deadline_ns, &consumer->stopping);
     if (result == SQ_OK)
         return stop_until(consumer, deadline_ns);
     if (atomic_load(&consumer->stopping))
@@ -356,4 +366,50 @@ int sq_consumer_stat(const sq_consumer *consumer, sq_consumer_stats *ret_stats)
     };
     unlock((sq_consumer *)consumer);
     return SQ_OK;
+}
+
+/* ── over a queue ─────────────────────────────────────────────────────────────────────────── */
+
+static int take_from_queue(void *queue, sq_consumer *consumer, unsigned thread_index,
+                           const atomic_bool *cancelled, void **ret_item)
+{
+    (void)consumer, (void)thread_index;
+    if (atomic_load(cancelled))
+        return SQ_ETIMEDOUT;
+    return sqi_queue_get_until(queue, cancelled, ret_item);
+}
+
+static void finish_in_queue(void *queue, sq_consumer *consumer, unsigned thread_index, void *item,
+                            int result)
+{
+    (void)consumer, (void)thread_index, (void)item, (void)result;
+    /* It may answer SQ_ETOOMANY: to somebody who counted this item as done before it was got. */
+    (void)sq_queue_task_done(queue, 1);
+}
+
+static int join_queue(void *queue, int64_t deadline_ns, const atomic_bool *cancelled)
+{
+    return sqi_queue_join_until(queue, deadline_ns, cancelled);
+}
+
+static void wake_queue(void *queue)
+{
+    sqi_queue_wake_cancelled(queue);
+}
+
+int sq_queue_consume(sq_queue *queue, const sq_consumer_options *options,
+                     sq_consumer **ret_consumer)
+{
+    struct sqi_consumer_source source = {
+        .object = queue,
+        .take = take_from_queue,
+        .finish = finish_in_queue,
+        .join = join_queue,
+        .wake = wake_queue,
+    };
+    int result = check_options(options);
+    if (result < 0)
+        return result;
+    result = sqi_queue_check(queue);
+    return result < 0 ? result : sqi_consumer_create(&source, options, ret_consumer);
 }

@@ -49,12 +49,13 @@ static uint64_t get_u64(const uint8_t *bytes)
 
 /* ── the header in front ──────────────────────────────────────────────────────────────────── */
 
-static const uint8_t magic[4] = {'S', 'Q', 'E', 1};
+static const uint8_t sealed_magic[4] = {'S', 'Q', 'E', 1}, plain_magic[4] = {'S', 'Q', 'P', 1};
 #define FLAG_PADDED 1
 
-void sqi_header_encode(const struct sqi_header *header, uint8_t ret_bytes[SQI_HEADER_BYTES])
+void sqi_header_encode(const struct sqi_header *header, bool is_plain,
+                       uint8_t ret_bytes[SQI_HEADER_BYTES])
 {
-    memcpy(ret_bytes, magic, sizeof magic);
+    memcpy(ret_bytes, is_plain ? plain_magic : sealed_magic, sizeof sealed_magic);
     ret_bytes[4] = header->kind;
     ret_bytes[5] = header->is_padded ? FLAG_PADDED : 0;
     ret_bytes[6] = header->priority;
@@ -70,11 +71,14 @@ void sqi_header_encode(const struct sqi_header *header, uint8_t ret_bytes[SQI_HE
     put_u32(ret_bytes + 116, header->rest_bytes);
 }
 
-int sqi_header_decode(const uint8_t *envelope, size_t envelope_bytes, sq_kind kind,
+int sqi_header_decode(const uint8_t *envelope, size_t envelope_bytes, sq_kind kind, bool is_plain,
                       struct sqi_header *ret_header)
 {
+    const uint8_t *magic = is_plain ? plain_magic : sealed_magic;
     if (envelope_bytes < SQI_ENVELOPE_BYTES_MIN)
         return sqi_fail_with(SQ_EFORMAT, "%zu bytes are too few for an envelope", envelope_bytes);
+    if (is_plain && memcmp(envelope, sealed_magic, 3) == 0)
+        return sqi_fail_with(SQ_ENOKEY, "this is sealed, and there is no keyring");
     if (memcmp(envelope, magic, 3) != 0)
         return sqi_fail_with(SQ_EFORMAT, "this is no sealed envelope");
     if (envelope[3] != magic[3])

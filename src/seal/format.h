@@ -43,10 +43,14 @@ struct sqi_header {
     bool is_padded;
 };
 
-void sqi_header_encode(const struct sqi_header *header, uint8_t ret_bytes[SQI_HEADER_BYTES]);
+/* is_plain: the framing of what is not sealed, "SQP" 01 in front: the same layout, with key id,
+   salt, commitment and tag zero, and the plaintext where the ciphertext is. */
+void sqi_header_encode(const struct sqi_header *header, bool is_plain,
+                       uint8_t ret_bytes[SQI_HEADER_BYTES]);
 
-/* SQ_OK, or SQ_EFORMAT for whatever can be seen to be wrong without a key. */
-int sqi_header_decode(const uint8_t *envelope, size_t envelope_bytes, sq_kind kind,
+/* SQ_OK, or SQ_EFORMAT for whatever can be seen to be wrong without a key; SQ_ENOKEY for a sealed
+   envelope where a plain one is looked for. */
+int sqi_header_decode(const uint8_t *envelope, size_t envelope_bytes, sq_kind kind, bool is_plain,
                       struct sqi_header *ret_header);
 
 /* The size that padding brings a plaintext of this size to (Padmé: Nikitin et al., "Reducing

@@ -24,6 +24,14 @@ sq_keyring *sqi_keyring_new(size_t room)
     return keyring;
 }
 
+/* No key in it: sealers and openers know it by its address. */
+static sq_keyring plaintext;
+
+const sq_keyring *sq_plaintext(void)
+{
+    return &plaintext;
+}
+
 sq_keyring *sqi_keyring_share(const sq_keyring *keyring)
 {
     sq_keyring *shared = (sq_keyring *)keyring; /* the count of holders is not part of its value */
@@ -35,7 +43,8 @@ sq_keyring *sqi_keyring_share(const sq_keyring *keyring)
 sq_keyring *sq_keyring_free(sq_keyring *keyring)
 {
     /* Acquire and release: all use by other holders comes before the wiping by the last. */
-    if (keyring && atomic_fetch_sub_explicit(&keyring->holders, 1, memory_order_acq_rel) == 1)
+    if (keyring && keyring != &plaintext &&
+        atomic_fetch_sub_explicit(&keyring->holders, 1, memory_order_acq_rel) == 1)
         sqi_secret_free(keyring, keyring_bytes(keyring->room));
     return NULL;
 }

@@ -308,10 +308,11 @@ int sq_open(sq_opener *opener, const char *channel, sq_kind kind, const void *en
             size_t envelope_bytes, void *buffer, size_t buffer_bytes, sq_opened *ret_opened)
 {
     struct sqi_header header;
-    const struct sqi_key *key;
+    const struct sqi_key *key = NULL;
     int result = check_arguments(opener, channel, envelope, buffer, ret_opened);
+    bool is_plain = opener && opener->keyring == sq_plaintext();
     if (result == SQ_OK)
-        result = sqi_header_decode(envelope, envelope_bytes, kind, &header);
+        result = sqi_header_decode(envelope, envelope_bytes, kind, is_plain, &header);
     if (result < 0)
         return result;
     size_t plain_bytes = header.rest_bytes - SQI_TAG_BYTES;
@@ -320,7 +321,7 @@ int sq_open(sq_opener *opener, const char *channel, sq_kind kind, const void *en
     if (buffer_bytes < plain_bytes)
         return sqi_fail_with(SQ_EINVAL, "the buffer has %zu bytes, the message needs %zu",
                              buffer_bytes, plain_bytes);
-    result = sqi_keyring_find(opener->keyring, header.key_id, channel, &key);
+    result = is_plain ? SQ_OK : sqi_keyring_find(opener->keyring, header.key_id, channel, &key);
     if (result < 0)
         return result;
 
@@ -330,10 +331,13 @@ int sq_open(sq_opener *opener, const char *channel, sq_kind kind, const void *en
         .expires_ms = header.expires_ms,
         .priority = header.priority,
         .is_padded = header.is_padded,
-        .key_id = key->info.id,
+        .key_id = is_plain ? "" : key->info.id,
     };
     memcpy(opened.dedupe_id, header.dedupe_id, SQI_DEDUPE_ID_BYTES);
-    result = decrypt_in_session(opener, &header, channel, key, envelope, buffer, plain_bytes);
+    if (is_plain)
+        memcpy(buffer, (const uint8_t *)envelope + SQI_HEADER_BYTES, plain_bytes);
+    else
+        result = decrypt_in_session(opener, &header, channel, key, envelope, buffer, plain_bytes);
     if (result == SQ_OK)
         result = sqi_plain_decode(buffer, plain_bytes, header.is_padded, &opened);
     if (result == SQ_OK)

@@ -41,6 +41,7 @@ struct sq_sealer {
     const struct sqi_sealer_hook *hook;
     uint8_t key_id[SQI_KEY_ID_BYTES];
     uint8_t kind;
+    bool is_plain; /* for sq_plaintext(): no session, nothing is encrypted */
 
     /* the session */
     EVP_CIPHER_CTX *cipher; /* holds the session's key */
@@ -95,14 +96,15 @@ static int make_keys(sq_sealer *sealer, const struct sqi_key *key, const char *c
 int sq_sealer_create(const sq_keyring *keyring, const char *channel, sq_kind kind,
                      sq_sealer **ret_sealer)
 {
-    const struct sqi_key *key;
+    const struct sqi_key *key = NULL;
     if (!keyring || !ret_sealer)
         return sqi_fail_with(SQ_EINVAL, "keyring or ret_sealer is NULL");
     if (!sqi_is_channel_name(channel))
         return sqi_fail_with(SQ_EINVAL, SQI_CHANNEL_NAME_ADVICE);
     if (kind < SQ_KIND_MESSAGE || kind > SQ_KIND_CANARY)
         return sqi_fail_with(SQ_EINVAL, "there is no kind %d", (int)kind);
-    int result = sqi_keyring_primary(keyring, channel, &key);
+    bool is_plain = keyring == sq_plaintext();
+    int result = is_plain ? SQ_OK : sqi_keyring_primary(keyring, channel, &key);
     if (result < 0)
         return result;
 
@@ -111,12 +113,13 @@ int sq_sealer_create(const sq_keyring *keyring, const char *channel, sq_kind kin
         return sqi_fail(SQ_ENOMEM);
     sealer->hook = &sqi_sealer_defaults;
     sealer->kind = (uint8_t)kind;
+    sealer->is_plain = is_plain;
     sealer->schedule = sqi_schedule_new();
     sealer->keys = sqi_secret_new(sizeof *sealer->keys);
     sealer->cipher = EVP_CIPHER_CTX_new();
     if (!sealer->schedule || !sealer->keys || !sealer->cipher)
         result = sqi_fail(SQ_ENOMEM);
-    else
+    else if (!is_plain) /* else all keys are zeros */
         result = make_keys(sealer, key, channel);
     if (result == SQ_OK)
         *ret_sealer = sealer;
@@ -199,6 +202,16 @@ static bool seal_under(EVP_CIPHER_CTX *cipher, const sq_content *content, uint8_
            sqi_cipher_end(cipher, ciphertext + plain_bytes);
 }
 
+/* What is not sealed: the content, padding and an empty tag behind the header. */
+static void write_plain(const sq_content *content, uint8_t *to, size_t plain_bytes)
+{
+    size_t used_bytes = sqi_content_encode(content, to);
+    if (content->body_bytes > 0)
+        memcpy(to + used_bytes, content->body, content->body_bytes);
+    used_bytes += content->body_bytes;
+    memset(to + used_bytes, 0, plain_bytes + SQI_TAG_BYTES - used_bytes);
+}
+
 size_t sq_sealed_bytes(const sq_content *content)
 {
     if (!content || sqi_content_check(content) < 0)
@@ -224,7 +237,7 @@ ssize_t sq_seal(sq_sealer *sealer, const sq_content *content, void *buffer, size
     if (content->dedupe_key)
         result = sqi_dedupe_id(sealer->keys->dedupe_key, content->dedupe_key,
                                content->dedupe_key_bytes, dedupe_id);
-    if (result == SQ_OK)
+    if (result == SQ_OK && !sealer->is_plain)
         result = ensure_session(sealer, envelope_bytes, created_ns);
     if (result < 0)
         return result;
@@ -245,7 +258,11 @@ ssize_t sq_seal(sq_sealer *sealer, const sq_content *content, void *buffer, size
     };
     sealer->message_count++; /* first: whatever happens from here on, this seq is used up */
     sealer->bytes += envelope_bytes;
-    sqi_header_encode(&header, buffer);
+    sqi_header_encode(&header, sealer->is_plain, buffer);
+    if (sealer->is_plain) {
+        write_plain(content, (uint8_t *)buffer + SQI_HEADER_BYTES, plain_bytes);
+        return (ssize_t)envelope_bytes;
+    }
     if (!seal_under(sealer->cipher, content, buffer, plain_bytes)) {
         OPENSSL_cleanse(buffer, envelope_bytes);
         sealer->is_open = false;

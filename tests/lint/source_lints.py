@@ -34,6 +34,10 @@ PUBLIC = {
     "sealq/consumer.h": "queue",
     "sealq/keyring.h": "seal",
     "sealq/envelope.h": "seal",
+    "sealq/store.h": "channel",
+    "sealq/channel.h": "channel",
+    "sealq/message.h": "channel",
+    "sealq/listing.h": "channel",
     "sealq/sealq.h": None,
 }
 # Headers of other projects, by their beginning, and the one folder that may include them.
