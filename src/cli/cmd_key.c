@@ -2,7 +2,6 @@
 /* The keyring: a table of subcommands over the functions of keyring.h. Nothing secret is printed
    but by export. */
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 
 #include "cli/command.h"
 #include "cli/complain.h"
+#include "cli/json.h"
 #include "cli/keyring_path.h"
 #include "sealq/sealq.h"
 
@@ -48,17 +48,6 @@ static int64_t age_days(const sq_key_info *key)
 {
     int64_t age_s = (int64_t)time(NULL) - key->created_s;
     return age_s > 0 ? age_s / 86400 : 0;
-}
-
-static int print_json(json_t *document)
-{
-    char *text = document ? json_dumps(document, JSON_COMPACT) : NULL;
-    json_decref(document);
-    if (!text)
-        return sqi_complain(SQI_EXIT_SYSTEM, "no memory to print the result: end other programs");
-    puts(text);
-    free(text);
-    return SQI_EXIT_OK;
 }
 
 static json_t *key_as_json(const sq_key_info *key)
@@ -164,7 +153,7 @@ static int run_list(const char *path, const char *id)
     if (exit_code != SQI_EXIT_OK)
         return exit_code;
     if (sqi_globals.json)
-        exit_code = print_json(json_pack("{s:o}", "keys", keys_as_json(keyring)));
+        exit_code = sqi_print_json(json_pack("{s:o}", "keys", keys_as_json(keyring)));
     else
         print_keys(keyring);
     sq_keyring_free(keyring);
@@ -188,9 +177,9 @@ static int tell_check(const sq_keyring *keyring)
          has_primary = find_primary(keyring, &primary);
     size_t count = sq_keyring_key_count(keyring);
     if (sqi_globals.json)
-        return print_json(json_pack("{s:I, s:s*, s:b}", "keys", (json_int_t)count, "primary",
-                                    has_primary ? primary.id : NULL, "locked_in_memory",
-                                    is_locked));
+        return sqi_print_json(json_pack("{s:I, s:s*, s:b}", "keys", (json_int_t)count, "primary",
+                                        has_primary ? primary.id : NULL, "locked_in_memory",
+                                        is_locked));
     printf("the keyring is sound: %zu %s, %s%s\n", count, count == 1 ? "key" : "keys",
            has_primary ? "primary " : "no primary: it opens and cannot seal",
            has_primary ? primary.id : "");

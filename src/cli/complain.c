@@ -28,7 +28,7 @@ static size_t printable_bytes(const unsigned char *text)
     return is_c1 ? 0 : size;
 }
 
-static void print_escaped(FILE *file, const char *line)
+void sqi_print_escaped(FILE *file, const char *line)
 {
     const unsigned char *text = (const unsigned char *)line;
     while (*text) {
@@ -48,9 +48,11 @@ int sqi_complain(int exit_code, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
+    flockfile(stderr); /* one line, whatever other threads have to say */
     fputs("sealq: ", stderr);
-    print_escaped(stderr, line);
+    sqi_print_escaped(stderr, line);
     fputc('\n', stderr);
+    funlockfile(stderr);
     return exit_code;
 }
 
@@ -65,12 +67,23 @@ static int exit_code_of(int error)
         return SQI_EXIT_USAGE;
     case SQ_ENOENT:
         return SQI_EXIT_NO_INPUT;
+    case SQ_EAUTH:
+    case SQ_EFORMAT:
+        return SQI_EXIT_DATA;
+    case SQ_ESHUTDOWN:
+        return SQI_EXIT_CLOSED;
     case SQ_EEXIST:
         return SQI_EXIT_EXISTS;
     case SQ_EIO:
     case SQ_ENOSPACE:
+    case SQ_EPOISONED:
         return SQI_EXIT_IO;
+    case SQ_ELEASE:
+        return SQI_EXIT_LEASE;
+    case SQ_ETIMEDOUT:
+        return SQI_EXIT_TIMED_OUT;
     case SQ_EKEYRING:
+    case SQ_ESTORE:
     case SQ_EVERSION:
         return SQI_EXIT_KEYRING;
     case SQ_ENOMEM:

@@ -3,6 +3,8 @@
 #ifndef SQI_CLI_COMPLAIN_H
 #define SQI_CLI_COMPLAIN_H
 
+#include <stdio.h>
+
 /* Prints the line and returns the exit code, so that a command can `return sqi_complain(…)`.
    Whatever in it could move a terminal's cursor or change its colours is escaped as \xNN. */
 int sqi_complain(int exit_code, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -10,6 +12,9 @@ int sqi_complain(int exit_code, const char *format, ...) __attribute__((format(p
 /* The same for a failed call of the library: its sentence, after what (or nothing, when NULL), and
    the exit code that fits. */
 int sqi_complain_of(int error, const char *what);
+
+/* Prints text with whatever could move a terminal's cursor or change its colours as \xNN. */
+void sqi_print_escaped(FILE *file, const char *text);
 
 /* Flushes stdout: the exit code, and a complaint when anything printed there was not written. */
 int sqi_finish_output(int exit_code);

@@ -19,8 +19,18 @@ static const char *named_keyring(void)
     return named && named[0] ? named : NULL;
 }
 
-/* folder/rest in path, unless the folder is not set or it all is too long. */
-static bool join_path(char path[PATH_MAX], const char *folder, const char *rest)
+bool sqi_keyring_is_named(void)
+{
+    return named_keyring() != NULL;
+}
+
+bool sqi_keyring_is_plaintext(void)
+{
+    const char *named = named_keyring();
+    return named && strcmp(named, "plaintext") == 0;
+}
+
+bool sqi_join_path(char path[PATH_MAX], const char *folder, const char *rest)
 {
     return folder && folder[0] == '/' && snprintf(path, PATH_MAX, "%s/%s", folder, rest) < PATH_MAX;
 }
@@ -34,13 +44,18 @@ const char *sqi_keyring_path(void)
                      named);
         return NULL;
     }
+    if (sqi_keyring_is_plaintext()) {
+        sqi_complain(SQI_EXIT_USAGE, "plaintext stands for no keyring at all: name a file, "
+                                     "./plaintext if that is its name");
+        return NULL;
+    }
     if (named)
         return named;
-    if (join_path(path, getenv("CREDENTIALS_DIRECTORY"), CREDENTIAL_NAME) &&
+    if (sqi_join_path(path, getenv("CREDENTIALS_DIRECTORY"), CREDENTIAL_NAME) &&
         access(path, F_OK) == 0)
         return path;
-    if (join_path(path, getenv("XDG_CONFIG_HOME"), "sealq/keyring") ||
-        join_path(path, getenv("HOME"), ".config/sealq/keyring"))
+    if (sqi_join_path(path, getenv("XDG_CONFIG_HOME"), "sealq/keyring") ||
+        sqi_join_path(path, getenv("HOME"), ".config/sealq/keyring"))
         return path;
     sqi_complain(SQI_EXIT_USAGE, "no keyring is named and HOME is not set: use --keyring FILE");
     return NULL;

@@ -3,7 +3,18 @@
 #ifndef SQI_CLI_KEYRING_PATH_H
 #define SQI_CLI_KEYRING_PATH_H
 
+#include <limits.h>
+#include <stdbool.h>
+
 #include "sealq/keyring.h"
+
+/* Whether --keyring or $SEALQ_KEYRING names one, and whether it is the word plaintext: nothing is
+   sealed then. */
+bool sqi_keyring_is_named(void);
+bool sqi_keyring_is_plaintext(void);
+
+/* folder/rest in path, unless the folder is not set, not absolute, or it all is too long. */
+bool sqi_join_path(char path[PATH_MAX], const char *folder, const char *rest);
 
 /* The file: --keyring, else $SEALQ_KEYRING, else sealq.keyring in $CREDENTIALS_DIRECTORY when it
    is there, else $XDG_CONFIG_HOME/sealq/keyring, else ~/.config/sealq/keyring. NULL after a

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The command line: a table of subcommands, and nothing else. */
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "cli/command.h"
 #include "cli/complain.h"
@@ -11,10 +13,8 @@
 #include "sealq/version.h"
 
 const struct sqi_command *const sqi_commands[] = {
-    &sqi_command_demo,
-    &sqi_command_key,
-    &sqi_command_help,
-    NULL,
+    &sqi_command_demo, &sqi_command_put,   &sqi_command_work, &sqi_command_join, &sqi_command_stat,
+    &sqi_command_list, &sqi_command_close, &sqi_command_key,  &sqi_command_help, NULL,
 };
 
 const struct sqi_command *sqi_command_find(const char *name)
@@ -56,8 +56,18 @@ static void hide_memory(void)
     (void)setrlimit(RLIMIT_CORE, &none);
 }
 
+/* A store opened as descriptor 2 would be written over by the first complaint. What takes the place
+   of a closed descriptor fails as that did: 0 cannot be read, 1 and 2 cannot be written. */
+static void fill_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+}
+
 int main(int argc, char **argv)
 {
     hide_memory();
+    fill_standard_descriptors();
     return sqi_finish_output(run(argc, argv));
 }

@@ -20,7 +20,8 @@
  * 3. Leasing counts an attempt; RELEASE takes it back. A lease ends by settling, by its deadline,
  *    by its owner's death, or by the engine's close. Lost in any of the last three ways, the
  *    message goes back to ready, or is dead (SQI_DEATH_ATTEMPTS) when its attempts are used up.
- * 4. A message whose expiry has come is dead (SQI_DEATH_EXPIRED) as soon as it is not leased.
+ * 4. A message whose expiry has come is dead (SQI_DEATH_EXPIRED) as soon as it is not leased; of
+ * one whose attempts are used up, too, that is said.
  * 5. RETRY and RELEASE with a delay make a message delayed, without one ready. RETRY when the
  *    attempts are used up makes it dead (SQI_DEATH_ATTEMPTS) with the reason given.
  * 6. A token that is not that of the message's present lease is answered SQ_ELEASE, and changes
@@ -30,7 +31,7 @@
  * 8. A put finds a duplicate when one of its dedupe ids is held: by an unfinished message, or
  *    within the window after its put whatever became of it. Dead is finished.
  * 9. Paused: puts go on, leases find nothing. Closed: puts are refused with SQ_ESHUTDOWN, all
- *    else goes on, and a lease answers SQ_ESHUTDOWN once nothing is unfinished.
+ *    else goes on, and a lease answers SQ_ESHUTDOWN once nothing is unfinished, paused or not.
  * 10. An operation that returned has happened, durably where the engine says so. One that failed
  *    has changed nothing.
  *
@@ -211,7 +212,8 @@ struct sqi_engine_ops {
     const char *name;
     unsigned capabilities;
 
-    /* location is what follows the engine's prefix: the path for lmdb, "" for mem. */
+    /* options NULL: the defaults. location is what follows the engine's prefix: the path for lmdb,
+     * "" for mem. */
     int (*open)(const char *location, const struct sqi_engine_options *options,
                 struct sqi_engine **ret_engine);
     /* Leases that are still held are lost. Returns NULL. In the child of a fork: memory only. */

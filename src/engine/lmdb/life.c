@@ -110,11 +110,9 @@ static int64_t first_timer(struct sqi_transaction *transaction, enum sqi_timer_c
 
 struct sqi_due sqi_life_due(struct sqi_transaction *transaction)
 {
-    const struct sqi_page *page = transaction->environment->page.page;
     return (struct sqi_due){
-        .monotonic_ns = sqi_page_promise_least(page, LEASES,
-                                               first_timer(transaction, SQI_TIMER_LEASE)),
-        .wall_ms = sqi_page_promise_least(page, WALL, first_timer(transaction, SQI_TIMER_WALL)),
+        .monotonic_ns = first_timer(transaction, SQI_TIMER_LEASE),
+        .wall_ms = first_timer(transaction, SQI_TIMER_WALL),
     };
 }
 
@@ -599,7 +597,7 @@ static void lose_lease(struct sqi_transaction *transaction, uint32_t number, uin
     leave(transaction, channel, id, &record);
     record.owner = record.token = 0;
     channel->record.lost_leases++;
-    if (record.attempts >= channel->record.attempts_max && !is_expired(transaction, &record))
+    if (record.attempts >= channel->record.attempts_max)
         enter_dead(transaction, channel, id, &record, SQI_DEATH_ATTEMPTS);
     else
         enter_waiting(transaction, channel, id, &record, 0);

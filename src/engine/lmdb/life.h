@@ -20,7 +20,7 @@
 /* Rule 1: moves what is due, at most SQI_COMMIT_MESSAGES_MAX messages. */
 void sqi_life_sweep(struct sqi_transaction *transaction);
 
-/* When the next sweep has something to do; bounded by what sleepers were promised. */
+/* When the next sweep has something to do. */
 struct sqi_due sqi_life_due(struct sqi_transaction *transaction);
 
 /* Sets put->result and put->id. is_emitted: no capacity, no quota. */

@@ -44,7 +44,9 @@ static int commit(struct sqi_engine *engine, struct sqi_request *request)
 static int open_engine(const char *location, const struct sqi_engine_options *options,
                        struct sqi_engine **ret_engine)
 {
+    static const struct sqi_engine_options defaults;
     struct lmdb_engine *engine = calloc(1, sizeof *engine);
+    options = options ? options : &defaults;
     if (!engine)
         return sqi_fail(SQ_ENOMEM);
     int result = sqi_environment_open(location, options, &engine->environment);
@@ -89,17 +91,15 @@ struct opening {
     struct sqi_channel_info info;
 };
 
-static struct sqi_tree_key name_key(const char *name, MDB_val *ret_whole)
+/* Names may be longer than a sqi_tree_key: looked up by their own bytes. */
+static MDB_val name_key(const char *name)
 {
-    /* Names are longer than a sqi_tree_key: looked up by their own bytes. */
-    *ret_whole = (MDB_val){.mv_size = strlen(name), .mv_data = (void *)name};
-    return (struct sqi_tree_key){0};
+    return (MDB_val){.mv_size = strlen(name), .mv_data = (void *)name};
 }
 
 static bool find_name(struct sqi_transaction *transaction, const char *name, uint32_t *ret_channel)
 {
-    MDB_val key, value;
-    (void)name_key(name, &key);
+    MDB_val key = name_key(name), value;
     int error = transaction->error
                     ? transaction->error
                     : mdb_get(transaction->mdb, transaction->environment->trees[SQI_NAMES], &key,
@@ -115,8 +115,7 @@ static bool find_name(struct sqi_transaction *transaction, const char *name, uin
 
 static void add_name(struct sqi_transaction *transaction, const char *name, uint32_t channel)
 {
-    MDB_val key, value = {.mv_size = sizeof channel, .mv_data = &channel};
-    (void)name_key(name, &key);
+    MDB_val key = name_key(name), value = {.mv_size = sizeof channel, .mv_data = &channel};
     int error = transaction->error
                     ? 0
                     : mdb_put(transaction->mdb, transaction->environment->trees[SQI_NAMES], &key,
@@ -582,6 +581,8 @@ static int apply_list(struct sqi_transaction *transaction, void *arguments)
     forget_listed(listing); /* of a transaction that failed */
     if (!sqi_channel_in(transaction, listing->channel))
         return sqi_fail(SQ_ENOENT);
+    if (listing->after_id == UINT64_MAX || listing->count_max == 0)
+        return SQ_OK;
     listing->listed = calloc(listing->count_max, sizeof *listing->listed);
     if (!listing->listed)
         return sqi_fail(SQ_ENOMEM);
@@ -653,15 +654,16 @@ static int wait_for_change(struct sqi_engine *engine, uint32_t channel, uint32_t
     if (result < 0)
         return result;
     const struct sqi_clock *clock = environment->clock;
-    int64_t now_ms = clock->wall_ms(clock->context);
-    int64_t monotonic = real_deadline(due->monotonic_ns, clock->monotonic_ns(clock->context), 1);
-    int64_t wall = real_deadline(due->wall_ms, now_ms, SQI_NS_PER_MS);
+    const struct sqi_page *page = environment->page.page;
+    int64_t due_ns = sqi_page_promise_least(page, 0, due ? due->monotonic_ns : SQI_NEVER);
+    int64_t due_ms = sqi_page_promise_least(page, 1, due ? due->wall_ms : SQI_NEVER);
+    int64_t monotonic = real_deadline(due_ns, clock->monotonic_ns(clock->context), 1);
+    int64_t wall = real_deadline(due_ms, clock->wall_ms(clock->context), SQI_NS_PER_MS);
     monotonic = sooner(monotonic, deadline_ns);
-    const uint32_t *word =
-        (const uint32_t *)&environment->page.page->words[sqi_word_of(channel)].word;
+    const uint32_t *word = (const uint32_t *)&page->words[sqi_word_of(channel)].word;
     if (wall < monotonic && clock == &sqi_system_clock)
         /* On the wall clock itself: it may be set while we sleep. */
-        sqi_futex_wait_shared(word, seen, due->wall_ms * SQI_NS_PER_MS, true);
+        sqi_futex_wait_shared(word, seen, due_ms * SQI_NS_PER_MS, true);
     else
         sqi_futex_wait_shared(word, seen, sooner(monotonic, wall), false);
     return SQ_OK;

@@ -223,7 +223,7 @@ void sqi_page_wake(struct sqi_mapped_page *page, uint64_t mask)
     }
 }
 
-/* Relaxed: all of it under the store's write lock, which orders it. */
+/* Relaxed: the write lock orders changes, and the futex words order them before sleepers. */
 
 bool sqi_page_promise_set(struct sqi_page *page, unsigned which, int64_t due)
 {

@@ -102,19 +102,18 @@ int sqi_mem_put(struct sqi_engine *engine, uint32_t number, struct sqi_put *puts
     struct sqi_mem *mem = sqi_mem_of(engine);
     assert(count <= SQI_COMMIT_MESSAGES_MAX);
     struct sqi_mem_list messages = TAILQ_HEAD_INITIALIZER(messages);
-    size_t dedupe_ids = 0;
     bool is_made = true;
-    for (size_t i = 0; i < count && is_made; i++) {
+    for (size_t i = 0; i < count && is_made; i++)
         is_made = make_message(&messages, &puts[i]);
-        dedupe_ids += puts[i].dedupe_id_count;
-    }
     int failed = sqi_mem_begin(mem);
     if (!failed) {
-        is_made = is_made && sqi_mem_reserve(mem, count, dedupe_ids);
+        is_made = is_made && sqi_mem_reserve(mem, count);
         if (is_made)
             put_all(mem, sqi_mem_channel_of(mem, number), puts, count, &messages);
         failed = sqi_mem_end_with(mem, is_made ? SQ_OK : SQ_ENOMEM);
     }
+    for (size_t i = 0; failed && i < count; i++)
+        puts[i].result = failed;
     free_messages(&messages);
     return failed;
 }
@@ -177,13 +176,10 @@ static struct plan *make_plans(const struct sqi_settlement *settlements, size_t 
 static bool reserve_plans(struct sqi_mem *mem, const struct sqi_settlement *settlements,
                           size_t count)
 {
-    size_t messages = 0, dedupe_ids = 0;
-    for (size_t i = 0; i < count; i++) {
-        for (size_t j = 0; j < emissions_of(&settlements[i]); j++)
-            dedupe_ids += settlements[i].emissions[j].put.dedupe_id_count;
+    size_t messages = 0;
+    for (size_t i = 0; i < count; i++)
         messages += emissions_of(&settlements[i]);
-    }
-    return sqi_mem_reserve(mem, messages, dedupe_ids);
+    return sqi_mem_reserve(mem, messages);
 }
 
 /* The message of a lease: 0, or SQ_ENOENT or SQ_ELEASE (rule 6). */
@@ -237,13 +233,15 @@ static void settle_release(struct sqi_mem *mem, struct sqi_mem_message *message,
     sqi_mem_put_back(mem, message, delay_ms);
 }
 
-/* The reason of the last RETRY or BURY; none when that gave none. */
+/* A reason stays until another is given. */
 static void keep_reason(struct sqi_mem_message *message, const struct sqi_settlement *settlement,
                         struct plan *plan)
 {
+    if (!plan->reason)
+        return;
     free(message->reason);
     message->reason = plan->reason;
-    message->reason_bytes = plan->reason ? settlement->reason_bytes : 0;
+    message->reason_bytes = settlement->reason_bytes;
     plan->reason = NULL;
 }
 
@@ -254,8 +252,7 @@ static int settle(struct sqi_mem *mem, struct sqi_settlement *settlement, struct
     int failed = find_leased(mem, settlement->channel, settlement->id, settlement->token, &message);
     if (failed)
         return failed;
-    if (keeps_reason(settlement))
-        keep_reason(message, settlement, plan);
+    keep_reason(message, settlement, plan);
     switch (settlement->verdict) {
     case SQI_DONE:
         return settle_done(mem, message, settlement, plan);
@@ -346,10 +343,10 @@ static int lease(struct sqi_mem *mem, const struct sqi_lease_request *request,
     struct sqi_mem_channel *channel = sqi_mem_channel_of(mem, request->channel);
     if (!channel)
         return SQ_ENOENT;
-    if (channel->stat.is_paused)
-        return 0;
     if (channel->stat.is_closed && sqi_mem_unfinished(channel) == 0)
         return SQ_ESHUTDOWN;
+    if (channel->stat.is_paused)
+        return 0;
     return (int)lease_all(mem, channel, request, ret_leases, first_copy);
 }
 
@@ -388,6 +385,8 @@ int sqi_mem_settle_and_lease(struct sqi_engine *engine, struct sqi_settlement *s
         sqi_mem_tell_due(mem, ret_due);
         result = sqi_mem_end_with(mem, result);
     }
+    for (size_t i = 0; (result == SQ_ENOMEM || result == SQ_EFORK) && i < count; i++)
+        settlements[i].result = result;
     free_plans(plans, count);
     return result;
 }

@@ -26,14 +26,6 @@ int64_t sqi_mem_after_ms(int64_t time_ns, int64_t length_ms)
     return sqi_mem_after(time_ns, length_ns);
 }
 
-static void free_windows(struct sqi_mem_window *windows)
-{
-    for (struct sqi_mem_window *next; windows; windows = next) {
-        next = windows->next;
-        free(windows);
-    }
-}
-
 struct sqi_mem_message *sqi_mem_message_make(const struct sqi_put *put)
 {
     struct sqi_mem_message *message = malloc(sizeof *message + put->envelope_bytes);
@@ -47,15 +39,13 @@ struct sqi_mem_message *sqi_mem_message_make(const struct sqi_put *put)
     };
     if (put->envelope_bytes > 0)
         memcpy(message->envelope, put->envelope, put->envelope_bytes);
-    for (size_t i = put->dedupe_id_count; i-- > 0;) {
-        struct sqi_mem_window *window = calloc(1, sizeof *window);
-        if (!window) {
-            sqi_mem_message_free(message);
+    if (put->dedupe_id_count > 0) {
+        message->window = calloc(1, sizeof *message->window);
+        if (!message->window) {
+            free(message);
             return NULL;
         }
-        memcpy(window->id, put->dedupe_ids[i], SQI_DEDUPE_BYTES);
-        window->next = message->windows;
-        message->windows = window;
+        memcpy(message->window->id, put->dedupe_ids[0], SQI_DEDUPE_BYTES);
     }
     return message;
 }
@@ -64,18 +54,16 @@ void sqi_mem_message_free(struct sqi_mem_message *message)
 {
     if (!message)
         return;
-    free_windows(message->windows);
+    free(message->window);
     free(message->reason);
     free(message);
 }
 
-bool sqi_mem_reserve(struct sqi_mem *mem, size_t messages, size_t dedupe_ids)
+bool sqi_mem_reserve(struct sqi_mem *mem, size_t messages)
 {
-    messages += mem->messages.count;
-    dedupe_ids += mem->dedupe.count;
-    return sqi_mem_timers_reserve(&mem->leases, messages) &&
-           sqi_mem_timers_reserve(&mem->walls, messages) &&
-           sqi_mem_timers_reserve(&mem->windows, dedupe_ids);
+    return sqi_mem_timers_reserve(&mem->leases, mem->messages.count + messages) &&
+           sqi_mem_timers_reserve(&mem->walls, mem->messages.count + messages) &&
+           sqi_mem_timers_reserve(&mem->windows, mem->dedupe.count + messages);
 }
 
 static uint64_t *count_of(struct sqi_channel_stat *stat, int state)
@@ -147,19 +135,17 @@ static void forget_window(struct sqi_mem *mem, struct sqi_mem_window *window)
     free(window);
 }
 
-/* From now on its dedupe ids are held by time alone. */
+/* From now on its dedupe id is held by time alone. */
 static void finish(struct sqi_mem *mem, struct sqi_mem_message *message)
 {
-    for (struct sqi_mem_window *window = message->windows, *next; window; window = next) {
-        next = window->next;
-        window->message = NULL;
-        window->next = NULL;
-        if (window->until_ms <= mem->now_ms)
-            forget_window(mem, window);
-        else
-            sqi_mem_timers_add(&mem->windows, &window->timer);
-    }
-    message->windows = NULL;
+    struct sqi_mem_window *window = message->window;
+    if (!window)
+        return;
+    message->window = NULL;
+    if (window->until_ms <= mem->now_ms)
+        forget_window(mem, window);
+    else
+        sqi_mem_timers_add(&mem->windows, &window->timer);
 }
 
 static bool has_expired(const struct sqi_mem *mem, const struct sqi_mem_message *message)
@@ -240,25 +226,16 @@ void sqi_mem_extend_lease(struct sqi_mem *mem, struct sqi_mem_message *message, 
     mem->has_changed = true;
 }
 
-/* Each window into the table; an id that the put named twice is held once. */
-static void add_windows(struct sqi_mem *mem, struct sqi_mem_message *message)
+static void add_window(struct sqi_mem *mem, const struct sqi_mem_message *message)
 {
+    struct sqi_mem_window *window = message->window;
     uint32_t channel = message->channel->info.channel;
-    int64_t window_ms = message->channel->info.policy.dedupe_window_ms;
-    for (struct sqi_mem_window **place = &message->windows, *window; (window = *place);) {
-        if (sqi_mem_find_window(mem, channel, window->id)) {
-            *place = window->next;
-            free(window);
-            continue;
-        }
-        window->channel = window->timer.channel = channel;
-        window->message = message;
-        window->message_id = window->timer.id = message->id;
-        window->until_ms = window->timer.due = sqi_mem_after(mem->now_ms, window_ms);
-        sqi_mem_table_add(&mem->dedupe, &window->link,
-                          sqi_mem_hash(window->id, SQI_DEDUPE_BYTES, channel));
-        place = &window->next;
-    }
+    window->channel = window->timer.channel = channel;
+    window->message_id = window->timer.id = message->id;
+    window->until_ms = window->timer.due = sqi_mem_after(
+        mem->now_ms, message->channel->info.policy.dedupe_window_ms);
+    sqi_mem_table_add(&mem->dedupe, &window->link,
+                      sqi_mem_hash(window->id, SQI_DEDUPE_BYTES, channel));
 }
 
 void sqi_mem_add(struct sqi_mem *mem, struct sqi_mem_channel *channel,
@@ -270,7 +247,8 @@ void sqi_mem_add(struct sqi_mem *mem, struct sqi_mem_channel *channel,
     TAILQ_INSERT_TAIL(&channel->messages, message, in_channel);
     sqi_mem_table_add(&mem->messages, &message->link,
                       sqi_mem_hash(&message->id, sizeof message->id, 0));
-    add_windows(mem, message);
+    if (message->window)
+        add_window(mem, message);
     channel->stat.puts++;
     channel->stat.bytes += message->envelope_bytes;
     mem->stored_bytes += message->envelope_bytes;

@@ -26,12 +26,10 @@
 struct sqi_mem_channel;
 struct sqi_mem_message;
 
-/* One dedupe id, held by an unfinished message or until a time. */
+/* The dedupe id of a message, held while that is unfinished, or until a time. */
 struct sqi_mem_window {
     struct sqi_mem_link link; /* in dedupe */
     struct sqi_mem_timer timer;
-    struct sqi_mem_window *next;     /* of the same message */
-    struct sqi_mem_message *message; /* NULL once that is finished */
     uint64_t message_id;
     int64_t until_ms;
     uint32_t channel;
@@ -44,8 +42,8 @@ struct sqi_mem_message {
     struct sqi_mem_link link;   /* in messages */
     struct sqi_mem_timer timer; /* leased: its due is the deadline */
     struct sqi_mem_channel *channel;
-    struct sqi_mem_window *windows;
-    int state; /* enum sqi_state; 0: not added yet */
+    struct sqi_mem_window *window; /* NULL: not deduped, or finished */
+    int state;                     /* enum sqi_state; 0: not added yet */
     uint8_t priority;
     uint32_t attempts;
     enum sqi_death death;
@@ -90,8 +88,8 @@ struct sqi_mem {
 struct sqi_mem_message *sqi_mem_message_make(const struct sqi_put *put);
 /* One that is in no store; NULL: nothing to do. */
 void sqi_mem_message_free(struct sqi_mem_message *message);
-/* Room for so many more messages and dedupe ids. False: out of memory. */
-bool sqi_mem_reserve(struct sqi_mem *mem, size_t messages, size_t dedupe_ids);
+/* Room for so many more messages. False: out of memory. */
+bool sqi_mem_reserve(struct sqi_mem *mem, size_t messages);
 
 /* Moves what is due: rule 1. */
 void sqi_mem_sweep(struct sqi_mem *mem);
