@@ -80,7 +80,38 @@ static int check_owner(int folder, const char *path)
     return SQ_OK;
 }
 
-/* A folder without data must be empty, but for what an opening that failed left behind. */
+static bool is_ours(const char *name)
+{
+    static const char *const ours[] = {".", "..", SQI_DATA_FILE, "lock.mdb", "shared"};
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
+        if (strcmp(name, ours[i]) == 0)
+            return true;
+    return false;
+}
+
+/* A folder without data must be empty, but for what an opening that failed left behind, or one
+   that goes on beside us has just made. */
+static int check_is_empty(int folder, const char *path)
+{
+    int copy = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *listing = copy >= 0 ? fdopendir(copy) : NULL;
+    if (!listing) {
+        int result = fail_for(path, "cannot list it");
+        if (copy >= 0)
+            close(copy);
+        return result;
+    }
+    int result = SQ_OK;
+    for (struct dirent *entry; result == SQ_OK && (entry = readdir(listing));)
+        if (!is_ours(entry->d_name))
+            result = sqi_fail_with(SQ_ESTORE,
+                                   "%s: has something else in it (%.64s): name a new or an empty "
+                                   "folder",
+                                   path, entry->d_name);
+    closedir(listing);
+    return result;
+}
+
 static int check_content(int folder, const char *path, bool may_make)
 {
     struct stat status;
@@ -90,23 +121,7 @@ static int check_content(int folder, const char *path, bool may_make)
                                                        path, SQI_DATA_FILE);
     if (!may_make)
         return sqi_fail_with(SQ_ENOENT, "%s: there is no store in this folder", path);
-    int copy = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *listing = copy >= 0 ? fdopendir(copy) : NULL;
-    if (!listing) {
-        if (copy >= 0)
-            close(copy);
-        return fail_for(path, "cannot list it");
-    }
-    int result = SQ_OK;
-    for (struct dirent *entry; result == SQ_OK && (entry = readdir(listing));)
-        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-            strcmp(entry->d_name, "shared") != 0 && strcmp(entry->d_name, "lock.mdb") != 0)
-            result = sqi_fail_with(SQ_ESTORE,
-                                   "%s: has something else in it (%.64s): name a new "
-                                   "or an empty folder",
-                                   path, entry->d_name);
-    closedir(listing);
-    return result;
+    return check_is_empty(folder, path);
 }
 
 int sqi_folder_open(const char *path, bool may_make, int *ret_folder)

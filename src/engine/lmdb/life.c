@@ -290,6 +290,19 @@ static void release_dedupe(struct sqi_transaction *transaction, uint32_t channel
         sqi_tree_delete(transaction, SQI_DEDUPE, &key);
 }
 
+/* A window is over, for good, should the clock go back: its message alone may still hold the id. */
+static void end_window(struct sqi_transaction *transaction, uint32_t channel,
+                       const uint8_t dedupe_id[SQI_DEDUPE_BYTES])
+{
+    struct sqi_dedupe_record held;
+    struct sqi_tree_key key = sqi_key_dedupe(channel, dedupe_id);
+    if (!read_dedupe(transaction, &key, &held) || held.until_ms > transaction->now_ms)
+        return; /* held anew by a later message */
+    held.until_ms = 0;
+    sqi_tree_put(transaction, SQI_DEDUPE, &key, &held, sizeof held);
+    release_dedupe(transaction, channel, dedupe_id);
+}
+
 /* The id of the message that holds one of these ids, or 0. */
 static uint64_t find_duplicate(struct sqi_transaction *transaction, uint32_t channel,
                                const struct sqi_put *put)
@@ -760,7 +773,7 @@ void sqi_life_sweep(struct sqi_transaction *transaction)
     while (left > 0 && next_due(transaction, SQI_TIMER_DEDUPE, transaction->now_ms, &key, &channel,
                                 &id, dedupe_id)) {
         sqi_tree_delete(transaction, SQI_TIMERS, &key);
-        release_dedupe(transaction, channel, dedupe_id);
+        end_window(transaction, channel, dedupe_id);
         left--;
     }
     sqi_page_promise_renew(page, LEASES, transaction->now_ns,

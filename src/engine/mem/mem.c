@@ -291,7 +291,7 @@ static int mem_stat(struct sqi_engine *engine, uint32_t number, struct sqi_chann
     if (failed)
         return failed;
     struct sqi_mem_channel *channel = sqi_mem_channel_of(mem, number);
-    if (channel)
+    if (channel && ret_stat)
         *ret_stat = channel->stat;
     sqi_mem_tell_due(mem, ret_due);
     return sqi_mem_end_with(mem, channel ? SQ_OK : SQ_ENOENT);
