@@ -27,7 +27,7 @@ tools/count-tests.py $(BUILD) && exit $$result
 endef
 
 .NOTPARALLEL: # set-up comes before configuring; Ninja and Meson do use all processors
-.PHONY: help demo check check-stress bench bench-seal install format format-check clean
+.PHONY: help demo check check-stress bench bench-seal bench-store install format format-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
@@ -44,11 +44,16 @@ check-stress: need-check $(BUILD)/.with-tests ## the long ones
 	@$(call quietly,meson compile -C $(BUILD))
 	@$(call run_tests,--suite stress)
 
-bench: bench-seal ## speed, beside what others do
+bench: bench-seal bench-store ## speed, beside what others do
 
 bench-seal: $(BUILD)-bench/build.ninja ## sealing and opening, beside OpenSSL
 	@$(call quietly,meson compile -C $(BUILD)-bench)
 	@bench/seal.py $(BUILD)-bench/bench/bench_seal
+
+bench-store: $(BUILD)-bench/build.ninja ## channels on disk, beside LMDB, beanstalkd and Redis
+	@tools/setup.sh bench
+	@$(call quietly,meson compile -C $(BUILD)-bench)
+	@bench/store.py $(BUILD)-bench/bench/bench_store
 
 # The compiler tells Debian's folder for libraries; Meson guesses wrong without dpkg-dev.
 install: libdir = $(addprefix -Dlibdir=lib/,$(shell $(CC) -print-multiarch 2>/dev/null))

@@ -17,7 +17,7 @@ check="$demo g++:g++ binutils:nm libcmocka-dev mandoc:mandoc
 nodejs:node python3-cryptography spin:spin strace:strace
 valgrind:valgrind"
 ci="$check $format make:make git:git clang-14:clang-14 libclang-rt-14-dev"
-bench="$demo openssl:openssl"
+bench="$demo openssl:openssl beanstalkd:beanstalkd redis-server:redis-server redis-tools:redis-benchmark"
 
 complain() { echo "sealq: $*" >&2; }
 

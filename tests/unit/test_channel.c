@@ -601,11 +601,11 @@ static void child_of_a_fork_is_refused(void **state)
     assert_int_equal(sq_message_done(message), SQ_OK); /* the lease was the parent's */
 }
 
-#define ROW(test)                                                                                  \
-    {"mem: " #test, test, set_up, tear_down, "mem"},                                               \
+#define ROW_ON(place, test)                                                                        \
     {                                                                                              \
-        "disk: " #test, test, set_up, tear_down, "disk"                                            \
+        place ": " #test, test, set_up, tear_down, (void *)place                                   \
     }
+#define ROW(test) ROW_ON("mem", test), ROW_ON("disk", test)
 
 int main(void)
 {
