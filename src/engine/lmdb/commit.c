@@ -227,13 +227,16 @@ static void finish(struct sqi_transaction *transaction)
     if (is_commit) {
         transaction->error = mdb_txn_commit(transaction->mdb);
         /* What is on the disk now nobody knows. */
-        if (transaction->error && !is_for_lack(transaction->error))
+        if (transaction->error && !is_for_lack(transaction->error)) {
             atomic_store_explicit(&environment->page.page->poisoned, 1, memory_order_release);
+            transaction->wakes = ~UINT64_C(0); /* who sleeps is told */
+        }
     } else if (transaction->mdb) {
         mdb_txn_abort(transaction->mdb);
     }
     free_channels(transaction);
-    if (!transaction->error && transaction->wakes)
+    /* After a failure, too: it may have lowered a promise, which then was kept by nobody. */
+    if (transaction->wakes)
         sqi_page_wake(&environment->page, transaction->wakes);
 }
 

@@ -163,7 +163,7 @@ static int open_trees(struct sqi_environment *environment, MDB_txn *mdb)
 static int check_version(const struct sqi_environment *environment,
                          const struct sqi_store_record *store)
 {
-    if (memcmp(store->magic, SQI_STORE_MAGIC, sizeof store->magic) != 0)
+    if (memcmp(store->magic, SQI_STORE_MAGIC, sizeof store->magic) != 0 || store->version == 0)
         return fail_mdb(environment->path, MDB_INVALID);
     if (store->version > SQI_SCHEMA_VERSION)
         return sqi_fail_with(SQ_EVERSION,
