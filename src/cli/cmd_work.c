@@ -66,7 +66,7 @@ void sqi_work_fail(struct sqi_work *work, int exit_code)
 static bool lock_stderr_soon(void)
 {
     for (int i = 0; i < STDERR_TRIES_MAX; i++) {
-        if (ftrylockfile(stderr) == 0)
+        if (sqi_try_lock_stderr())
             return true;
         (void)poll(NULL, 0, 10);
     }
@@ -89,7 +89,7 @@ static void take_signal(int signal, unsigned count, void *context)
         return;
     sqi_work_say(work, "ending once %u running %s done: a second signal ends them now", running,
                  running == 1 ? "job is" : "jobs are");
-    funlockfile(stderr);
+    sqi_unlock_stderr();
 }
 
 /* With --join: ends the work once the channel is finished. */
@@ -205,9 +205,9 @@ static int conclude(struct sqi_work *work, uint64_t deaths_before)
     sq_channel_stats stats;
     int exit_code = atomic_load(&work->exit_code);
     uint64_t deaths = atomic_load(&work->deaths);
-    flockfile(stderr);
+    sqi_lock_stderr();
     sqi_bar_clear(work);
-    funlockfile(stderr);
+    sqi_unlock_stderr();
     if (sq_channel_stat(work->channel, &stats) == SQ_OK)
         deaths = stats.deaths - deaths_before;
     if (deaths > 0)

@@ -2,6 +2,7 @@
 #include "cli/complain.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -11,6 +12,24 @@
 #include "sealq/error.h"
 
 #define LINE_BYTES_MAX 1024
+
+/* Not flockfile(3): that ThreadSanitizer does not see. */
+static pthread_mutex_t stderr_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+
+void sqi_lock_stderr(void)
+{
+    pthread_mutex_lock(&stderr_lock);
+}
+
+bool sqi_try_lock_stderr(void)
+{
+    return pthread_mutex_trylock(&stderr_lock) == 0;
+}
+
+void sqi_unlock_stderr(void)
+{
+    pthread_mutex_unlock(&stderr_lock);
+}
 
 /* The size of the UTF-8 sequence at text that is safe to print; 0 when its first byte is not:
    a control character (C0, DEL, C1) or no UTF-8. Overlong forms and surrogates are let through
@@ -48,11 +67,11 @@ int sqi_complain(int exit_code, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
-    flockfile(stderr); /* one line, whatever other threads have to say */
+    sqi_lock_stderr(); /* one line, whatever other threads have to say */
     fputs("sealq: ", stderr);
     sqi_print_escaped(stderr, line);
     fputc('\n', stderr);
-    funlockfile(stderr);
+    sqi_unlock_stderr();
     return exit_code;
 }
 

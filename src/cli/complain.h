@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 
+#include <stdbool.h>
+
 /* Prints the line and returns the exit code, so that a command can `return sqi_complain(…)`.
    Whatever in it could move a terminal's cursor or change its colours is escaped as \xNN. */
 int sqi_complain(int exit_code, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -18,5 +20,10 @@ void sqi_print_escaped(FILE *file, const char *text);
 
 /* Flushes stdout: the exit code, and a complaint when anything printed there was not written. */
 int sqi_finish_output(int exit_code);
+
+/* For what must stay together on stderr: a thread may hold it more than once. */
+void sqi_lock_stderr(void);
+bool sqi_try_lock_stderr(void);
+void sqi_unlock_stderr(void);
 
 #endif

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/complain.h"
 #include "cli/work.h"
 
 #define READ_BYTES (64 * 1024)
@@ -73,19 +74,19 @@ static bool pass_to_stdout(struct sqi_output *output, const char *bytes, size_t 
 
 static bool pass_to_stderr(struct sqi_output *output, const char *bytes, size_t count)
 {
-    flockfile(stderr); /* as sqi_complain() does */
+    sqi_lock_stderr(); /* as sqi_complain() does */
     sqi_bar_clear(output->worker->work);
     bool is_written = write_all(output->worker, STDERR_FILENO, bytes, count);
-    funlockfile(stderr);
+    sqi_unlock_stderr();
     return is_written;
 }
 
 static void pass_on(struct sqi_output *output, size_t count)
 {
     if (output->target_fd == STDOUT_FILENO && output->worker->work->shows_bar) {
-        flockfile(stderr);
+        sqi_lock_stderr();
         sqi_bar_clear(output->worker->work);
-        funlockfile(stderr);
+        sqi_unlock_stderr();
     }
     bool is_written = output->target_fd == STDOUT_FILENO
                           ? pass_to_stdout(output, output->bytes, count)

@@ -34,10 +34,10 @@ void sqi_work_say(struct sqi_work *work, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(sentence, sizeof sentence, format, arguments);
     va_end(arguments);
-    flockfile(stderr);
+    sqi_lock_stderr();
     sqi_bar_clear(work);
     sqi_complain(0, "%s", sentence);
-    funlockfile(stderr);
+    sqi_unlock_stderr();
 }
 
 void sqi_bar_draw(struct sqi_work *work)
@@ -45,7 +45,7 @@ void sqi_bar_draw(struct sqi_work *work)
     sq_channel_stats stats;
     if (!work->shows_bar)
         return;
-    flockfile(stderr);
+    sqi_lock_stderr();
     int64_t now_ms = sqi_monotonic_ms();
     bool is_time = now_ms - bar_drawn_ms >= BAR_PAUSE_MS || atomic_load(&work->running) == 0;
     if (is_time && sq_channel_stat(work->channel, &stats) == SQ_OK) {
@@ -55,7 +55,7 @@ void sqi_bar_draw(struct sqi_work *work)
                 atomic_load(&work->deaths), stats.unfinished);
         is_bar_there = true;
     }
-    funlockfile(stderr);
+    sqi_unlock_stderr();
 }
 
 /* ── the log ──────────────────────────────────────────────────────────────────────────────── */

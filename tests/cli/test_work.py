@@ -203,7 +203,7 @@ class Verdicts(Work):
     def test_halt_stops_at_the_first_failure(self):
         self.put_lines("c", "a", "b", "c")
         self.shell("exit 1", "--halt", "soon", "-j1", expected=FAILED)
-        self.assertEqual((self.stat("c")["attempts"], self.stat("c")["ready"]), (1, 2))
+        self.assertEqual((self.stat("c")["attempts"], self.stat("c")["unfinished"]), (1, 3))
         self.gate()
         script = ("read x; [ $x = b ] && { echo $$; read y < gate1; exit; }; "
                   "until [ -e go ]; do :; done; exit 1")
