@@ -43,10 +43,10 @@ struct play {
     char jobs_name[32], results_name[32];
     sq_store *store;
     sq_channel *jobs, *results;
-    pid_t *producers, *consumers; /* 0: not started, or waited for */
-    _Atomic(sq_channel *) waited; /* what a signal interrupts */
-    atomic_bool is_ending;        /* whose consumers end now, ends them himself */
-    atomic_bool has_failed;       /* a process ended that should not have */
+    _Atomic pid_t *producers, *consumers; /* 0: not started, or waited for */
+    _Atomic(sq_channel *) waited;         /* what a signal interrupts */
+    atomic_bool is_ending;                /* whose consumers end now, ends them himself */
+    atomic_bool has_failed;               /* a process ended that should not have */
 };
 
 /* ── processes ────────────────────────────────────────────────────────────────────────────── */
@@ -116,20 +116,24 @@ static int consume(struct play *play, uint64_t index)
 }
 
 /* Starts `count` processes that run `body`: 0, or the exit code after a complaint. */
-static int start(struct play *play, uint64_t count, pid_t *pids,
+static int start(struct play *play, uint64_t count, _Atomic pid_t *pids,
                  int (*body)(struct play *play, uint64_t index))
 {
     pid_t parent = getpid();
     fflush(stdout);
     for (uint64_t i = 0; i < count; i++) {
-        pids[i] = fork();
-        if (pids[i] < 0) {
-            pids[i] = 0;
+        if (atomic_load(&play->has_failed))
+            return SQI_EXIT_SYSTEM;
+        pid_t pid = fork();
+        if (pid < 0)
             return sqi_complain(SQI_EXIT_SYSTEM, "cannot start process %" PRIu64 ": %s", i + 1,
                                 strerror(errno));
-        }
-        if (pids[i] > 0)
+        if (pid > 0) { /* a signal comes before the store, and is seen, or after it, and kills */
+            atomic_store(&pids[i], pid);
+            if (atomic_load(&play->has_failed))
+                kill(pid, SIGKILL);
             continue;
+        }
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* a daemon does not outlive who started it */
         if (getppid() != parent)
             _exit(SQI_EXIT_SYSTEM);
@@ -140,7 +144,7 @@ static int start(struct play *play, uint64_t count, pid_t *pids,
 }
 
 /* Waits for each: 0, or the exit code of the first that failed. */
-static int wait_for(pid_t *pids, uint64_t count)
+static int wait_for(_Atomic pid_t *pids, uint64_t count)
 {
     int exit_code = SQI_EXIT_OK, status;
     for (uint64_t i = 0; i < count; i++) {
@@ -153,7 +157,7 @@ static int wait_for(pid_t *pids, uint64_t count)
     return exit_code;
 }
 
-static void kill_all(const pid_t *pids, uint64_t count)
+static void kill_all(const _Atomic pid_t *pids, uint64_t count)
 {
     for (uint64_t i = 0; pids && i < count; i++)
         if (pids[i] > 0)
@@ -243,7 +247,7 @@ static int join_and_collect(struct play *play)
     pthread_join(watcher, NULL);
     wait_for(play->consumers, play->demo->consumer_count);
     if (atomic_load(&play->has_failed))
-        return sqi_complain(SQI_EXIT_SYSTEM, "the demo was interrupted: nothing is printed");
+        return SQI_EXIT_SYSTEM;
     if (result < 0)
         return sqi_complain_of(result, "cannot join");
     int exit_code = collect(play, deaths);
@@ -347,6 +351,8 @@ static int run(struct play *play)
     if (exit_code != SQI_EXIT_OK)
         return exit_code;
     atomic_store(&play->waited, play->jobs);
+    if (atomic_load(&play->has_failed)) /* a signal that came before could interrupt nothing */
+        interrupt(play);
     return join_and_collect(play);
 }
 
@@ -364,6 +370,8 @@ int sqi_demo_secure(struct sqi_demo *demo)
         exit_code = prepare(&play);
         if (exit_code == SQI_EXIT_OK)
             exit_code = run(&play);
+        if (exit_code == SQI_EXIT_SYSTEM && atomic_load(&play.has_failed))
+            sqi_complain(exit_code, "the demo was interrupted: run it again");
         sqi_unwatch_signals();
     }
     clean_up(&play);
