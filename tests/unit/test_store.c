@@ -479,6 +479,25 @@ static void foreign_and_newer_stores_are_refused(void **state)
     assert_refused(path, SQ_EVERSION, "newer sealq");
 }
 
+static void no_descriptor_of_a_store_outlives_exec(void **state)
+{
+    (void)state;
+    int found = 0;
+    for (int fd = 3; fd < 1000; fd++) {
+        char link[64], target[256];
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        ssize_t bytes = readlink(link, target, sizeof target - 1);
+        if (bytes < 0)
+            continue;
+        target[bytes] = '\0';
+        if (strncmp(target, here.url, strlen(here.url)) == 0) {
+            found++;
+            assert_int_equal(fcntl(fd, F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
+        }
+    }
+    assert_true(found >= 3); /* data, its second descriptor, the lock, the shared page */
+}
+
 static void one_path_opened_twice_is_one_environment(void **state)
 {
     (void)state;
@@ -511,6 +530,7 @@ int main(void)
         ROW(ten_processes_share_the_work),
         ROW(folders_that_are_no_store_are_refused),
         ROW(foreign_and_newer_stores_are_refused),
+        ROW(no_descriptor_of_a_store_outlives_exec),
         ROW(one_path_opened_twice_is_one_environment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
