@@ -279,28 +279,28 @@ static bool is_unfinished(struct sqi_transaction *transaction, uint32_t channel,
     return sqi_life_read(transaction, channel, id, &record) && record.state != SQI_DEAD;
 }
 
-/* Forgets the id unless it still holds: its window is open, or its message is unfinished. */
+static void set_window_timer(struct sqi_transaction *transaction, uint32_t channel,
+                             const uint8_t dedupe_id[SQI_DEDUPE_BYTES],
+                             const struct sqi_dedupe_record *held)
+{
+    struct sqi_tree_key key = sqi_key_timer(SQI_TIMER_DEDUPE, held->until_ms, channel, held->id);
+    sqi_tree_put(transaction, SQI_TIMERS, &key, dedupe_id, SQI_DEDUPE_BYTES);
+}
+
+/* Forgets the id unless it still holds: its window is open, or its message is unfinished. Called
+   when either ends; should the clock go back in between, the window is open again, and needs its
+   timer again. */
 static void release_dedupe(struct sqi_transaction *transaction, uint32_t channel,
                            const uint8_t dedupe_id[SQI_DEDUPE_BYTES])
 {
     struct sqi_dedupe_record held;
     struct sqi_tree_key key = sqi_key_dedupe(channel, dedupe_id);
-    if (read_dedupe(transaction, &key, &held) && held.until_ms <= transaction->now_ms &&
-        !is_unfinished(transaction, channel, held.id))
+    if (!read_dedupe(transaction, &key, &held))
+        return;
+    if (held.until_ms > transaction->now_ms)
+        set_window_timer(transaction, channel, dedupe_id, &held);
+    else if (!is_unfinished(transaction, channel, held.id))
         sqi_tree_delete(transaction, SQI_DEDUPE, &key);
-}
-
-/* A window is over, for good, should the clock go back: its message alone may still hold the id. */
-static void end_window(struct sqi_transaction *transaction, uint32_t channel,
-                       const uint8_t dedupe_id[SQI_DEDUPE_BYTES])
-{
-    struct sqi_dedupe_record held;
-    struct sqi_tree_key key = sqi_key_dedupe(channel, dedupe_id);
-    if (!read_dedupe(transaction, &key, &held) || held.until_ms > transaction->now_ms)
-        return; /* held anew by a later message */
-    held.until_ms = 0;
-    sqi_tree_put(transaction, SQI_DEDUPE, &key, &held, sizeof held);
-    release_dedupe(transaction, channel, dedupe_id);
 }
 
 /* The id of the message that holds one of these ids, or 0. */
@@ -325,8 +325,7 @@ static void hold_dedupe(struct sqi_transaction *transaction,
         .id = id, .until_ms = later(transaction->now_ms, channel->record.dedupe_window_ms)};
     struct sqi_tree_key key = sqi_key_dedupe(channel->channel, dedupe_id);
     sqi_tree_put(transaction, SQI_DEDUPE, &key, &held, sizeof held);
-    key = sqi_key_timer(SQI_TIMER_DEDUPE, held.until_ms, channel->channel, id);
-    sqi_tree_put(transaction, SQI_TIMERS, &key, dedupe_id, SQI_DEDUPE_BYTES);
+    set_window_timer(transaction, channel->channel, dedupe_id, &held);
 }
 
 /* ── put ──────────────────────────────────────────────────────────────────────────────────── */
@@ -773,7 +772,7 @@ void sqi_life_sweep(struct sqi_transaction *transaction)
     while (left > 0 && next_due(transaction, SQI_TIMER_DEDUPE, transaction->now_ms, &key, &channel,
                                 &id, dedupe_id)) {
         sqi_tree_delete(transaction, SQI_TIMERS, &key);
-        end_window(transaction, channel, dedupe_id);
+        release_dedupe(transaction, channel, dedupe_id);
         left--;
     }
     sqi_page_promise_renew(page, LEASES, transaction->now_ns,
