@@ -33,7 +33,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
 
 demo: need-demo $(BUILD)/build.ninja ## the scenario: 0..99 squared by five consumers
-	@$(call quietly,meson compile -C $(BUILD) sealq)
+	@$(call quietly,meson compile -C $(BUILD) src/cli/sealq:executable)
 	@$(BUILD)/src/cli/sealq demo
 
 check: need-check $(BUILD)/.with-tests ## every test but the long ones
