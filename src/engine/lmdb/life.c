@@ -775,8 +775,8 @@ void sqi_life_sweep(struct sqi_transaction *transaction)
         release_dedupe(transaction, channel, dedupe_id);
         left--;
     }
-    sqi_page_promise_renew(page, LEASES, transaction->now_ns,
-                           first_timer(transaction, SQI_TIMER_LEASE));
-    sqi_page_promise_renew(page, WALL, transaction->now_ms,
-                           first_timer(transaction, SQI_TIMER_WALL));
+    if (sqi_page_promise_is_over(page, LEASES, transaction->now_ns))
+        sqi_page_promise_renew(page, LEASES, first_timer(transaction, SQI_TIMER_LEASE));
+    if (sqi_page_promise_is_over(page, WALL, transaction->now_ms))
+        sqi_page_promise_renew(page, WALL, first_timer(transaction, SQI_TIMER_WALL));
 }

@@ -230,9 +230,13 @@ static int set_canary(struct sqi_engine *engine, uint32_t channel, const void *b
     return commit(engine, &request);
 }
 
+struct named {
+    uint32_t channel;
+    char name[SQI_CHANNEL_NAME_ROOM];
+};
+
 struct names {
-    char (*names)[SQI_CHANNEL_NAME_ROOM];
-    uint32_t *numbers;
+    struct named *list;
     size_t count;
 };
 
@@ -243,37 +247,31 @@ static int apply_names(struct sqi_transaction *transaction, void *arguments)
     size_t room = transaction->store.channel_count;
     struct sqi_tree_key from = {0};
     names->count = 0;
-    free(names->names);
-    free(names->numbers);
-    names->names = calloc(room ? room : 1, sizeof *names->names);
-    names->numbers = calloc(room ? room : 1, sizeof *names->numbers);
-    if (!names->names || !names->numbers)
+    free(names->list);
+    names->list = calloc(room ? room : 1, sizeof *names->list);
+    if (!names->list)
         return sqi_fail(SQ_ENOMEM);
     from.bytes = 1; /* no name begins with a NUL */
     MDB_cursor *cursor = sqi_cursor_open(transaction, SQI_NAMES);
     bool is_there = cursor && sqi_cursor_at_least(transaction, cursor, &from, &key, &value);
     for (; is_there && names->count < room; names->count++) {
-        if (key.mv_size >= SQI_CHANNEL_NAME_ROOM ||
-            !sqi_read_record(&value, &names->numbers[names->count], sizeof *names->numbers)) {
+        struct named *named = &names->list[names->count];
+        if (key.mv_size >= sizeof named->name ||
+            !sqi_read_record(&value, &named->channel, sizeof named->channel)) {
             sqi_transaction_damaged(transaction);
             break;
         }
-        memcpy(names->names[names->count], key.mv_data, key.mv_size);
+        memcpy(named->name, key.mv_data, key.mv_size);
         is_there = sqi_cursor_next(transaction, cursor, &key, &value);
     }
     mdb_cursor_close(cursor);
     return SQ_OK;
 }
 
-/* The index of the least number above `after`; count: none. */
-static size_t next_name(const struct names *names, uint32_t after)
+static int by_channel(const void *a, const void *b)
 {
-    size_t next = names->count;
-    for (size_t i = 0; i < names->count; i++)
-        if (names->numbers[i] > after &&
-            (next == names->count || names->numbers[i] < names->numbers[next]))
-            next = i;
-    return next;
+    const struct named *left = a, *right = b;
+    return (left->channel > right->channel) - (left->channel < right->channel);
 }
 
 static int each_channel(struct sqi_engine *engine, int (*visit)(const char *name, void *context),
@@ -282,13 +280,11 @@ static int each_channel(struct sqi_engine *engine, int (*visit)(const char *name
     struct names names = {0};
     struct sqi_request request = {.apply = apply_names, .arguments = &names};
     int result = commit(engine, &request);
-    size_t at = result < 0 ? names.count : next_name(&names, 0);
-    while (result == SQ_OK && at < names.count) {
-        result = visit(names.names[at], context);
-        at = next_name(&names, names.numbers[at]);
-    }
-    free(names.names);
-    free(names.numbers);
+    if (result == SQ_OK)
+        qsort(names.list, names.count, sizeof *names.list, by_channel);
+    for (size_t i = 0; result == SQ_OK && i < names.count; i++)
+        result = visit(names.list[i].name, context);
+    free(names.list);
     return result;
 }
 
@@ -349,6 +345,7 @@ struct exchange {
     uint64_t incarnation;
     struct sqi_lease *leases;
     int leased;
+    bool wants_due;
     struct sqi_due due;
 };
 
@@ -371,7 +368,8 @@ static int apply_exchange(struct sqi_transaction *transaction, void *arguments)
                                 exchange->leases);
         exchange->leased = result > 0 ? result : 0;
     }
-    exchange->due = sqi_life_due(transaction);
+    if (exchange->wants_due)
+        exchange->due = sqi_life_due(transaction);
     return result;
 }
 
@@ -385,6 +383,7 @@ static int settle_and_lease(struct sqi_engine *engine, struct sqi_settlement *se
         .request = lease_request,
         .incarnation = own(engine)->incarnation,
         .leases = ret_leases,
+        .wants_due = ret_due != NULL,
         .due = {SQI_NEVER, SQI_NEVER},
     };
     struct sqi_request request = {.apply = apply_exchange, .arguments = &exchange};

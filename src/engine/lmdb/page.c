@@ -233,10 +233,14 @@ bool sqi_page_promise_set(struct sqi_page *page, unsigned which, int64_t due)
     return true;
 }
 
-void sqi_page_promise_renew(struct sqi_page *page, unsigned which, int64_t now, int64_t first)
+bool sqi_page_promise_is_over(const struct sqi_page *page, unsigned which, int64_t now)
 {
-    if (atomic_load_explicit(&page->promises[which], memory_order_relaxed) <= now)
-        atomic_store_explicit(&page->promises[which], first, memory_order_relaxed);
+    return atomic_load_explicit(&page->promises[which], memory_order_relaxed) <= now;
+}
+
+void sqi_page_promise_renew(struct sqi_page *page, unsigned which, int64_t first)
+{
+    atomic_store_explicit(&page->promises[which], first, memory_order_relaxed);
 }
 
 int64_t sqi_page_promise_least(const struct sqi_page *page, unsigned which, int64_t first)

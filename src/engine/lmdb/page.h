@@ -88,16 +88,18 @@ void sqi_page_wake(struct sqi_mapped_page *page, uint64_t mask);
  * waking them at every lease. Each is a time by which everybody who sleeps is going to wake:
  *
  * set      a timer was set: true when sleepers must be told, for it comes before the promise.
- * renew    its time has come, so everybody awakes: the first timer there is becomes the promise.
+ * is_over  its time has come, so everybody awakes, and it is to be renewed:
+ * renew    the first timer there is becomes the promise.
  * least    what a sleeper must not sleep beyond, given the first timer that it knows.
  *
- * set and renew are called with the store's write lock held. A sleeper reads the promise after its
- * look, without it: should a promise be lowered after that, all words are changed after the commit,
- * so its sleep is refused or ended; should it be renewed, it has read a lower one, and merely wakes
- * early.
+ * set, is_over and renew are called with the store's write lock held. A sleeper reads the promise
+ * after its look, without it: should a promise be lowered after that, all words are changed after
+ * the commit, so its sleep is refused or ended; should it be renewed, it has read a lower one, and
+ * merely wakes early.
  */
 bool sqi_page_promise_set(struct sqi_page *page, unsigned which, int64_t due);
-void sqi_page_promise_renew(struct sqi_page *page, unsigned which, int64_t now, int64_t first);
+bool sqi_page_promise_is_over(const struct sqi_page *page, unsigned which, int64_t now);
+void sqi_page_promise_renew(struct sqi_page *page, unsigned which, int64_t first);
 int64_t sqi_page_promise_least(const struct sqi_page *page, unsigned which, int64_t first);
 
 #endif

@@ -127,15 +127,6 @@ bool sqi_read_message_key(const MDB_val *key, uint32_t *ret_channel, uint64_t *r
     return true;
 }
 
-bool sqi_read_body_key(const MDB_val *key, uint64_t *ret_id, uint32_t *ret_chunk)
-{
-    if (key->mv_size != 12)
-        return false;
-    *ret_id = get_u64(key->mv_data);
-    *ret_chunk = get_u32((const uint8_t *)key->mv_data + 8);
-    return true;
-}
-
 bool sqi_read_ready_key(const MDB_val *key, uint32_t *ret_channel)
 {
     if (key->mv_size != 13)

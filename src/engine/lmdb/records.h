@@ -114,7 +114,6 @@ struct sqi_tree_key sqi_key_dedupe(uint32_t channel, const uint8_t id[SQI_DEDUPE
 
 /* Keys taken apart; false when one has not the size it must have. */
 bool sqi_read_message_key(const MDB_val *key, uint32_t *ret_channel, uint64_t *ret_id);
-bool sqi_read_body_key(const MDB_val *key, uint64_t *ret_id, uint32_t *ret_chunk);
 bool sqi_read_ready_key(const MDB_val *key, uint32_t *ret_channel);
 bool sqi_read_timer_key(const MDB_val *key, enum sqi_timer_clock *ret_clock, int64_t *ret_due,
                         uint32_t *ret_channel, uint64_t *ret_id);
