@@ -44,27 +44,31 @@ static int check_content(const sq_content *content)
     return SQ_OK;
 }
 
-/* Seals into room of put_bytes(). */
+/* Seals into the front of the room, which put_bytes() found to be enough, and moves it on. */
 static int seal_into(const sq_channel *channel, sq_sealer *sealer, const sq_content *content,
-                     uint8_t *room, struct sqi_put *ret_put)
+                     uint8_t **room, size_t *room_bytes, struct sqi_put *ret_put)
 {
-    size_t envelope_bytes = sq_sealed_bytes(content);
-    uint8_t(*ids)[SQI_DEDUPE_BYTES] = (void *)(room + envelope_bytes);
-    ssize_t sealed = sq_seal(sealer, content, room, envelope_bytes);
-    int result = sealed < 0 ? (int)sealed : SQ_OK;
-    if (result == SQ_OK && content->dedupe_key)
-        result = sqi_dedupe_ids(channel->dedupe_keys, content->dedupe_key,
-                                content->dedupe_key_bytes, ids);
+    ssize_t sealed = sq_seal(sealer, content, *room, *room_bytes);
+    if (sealed < 0)
+        return (int)sealed;
     *ret_put = (struct sqi_put){
-        .envelope = room,
-        .envelope_bytes = envelope_bytes,
+        .envelope = *room,
+        .envelope_bytes = (size_t)sealed,
         .priority = content->has_priority ? content->priority : SQ_PRIORITY_DEFAULT,
         .not_before_ms = (int64_t)content->not_before_ms,
         .expires_ms = (int64_t)content->expires_ms,
-        .dedupe_ids = content->dedupe_key ? (const uint8_t(*)[SQI_DEDUPE_BYTES])ids : NULL,
-        .dedupe_id_count = content->dedupe_key ? sqi_dedupe_id_count(channel->dedupe_keys) : 0,
     };
-    return result;
+    *room += sealed;
+    *room_bytes -= (size_t)sealed;
+    if (!content->dedupe_key)
+        return SQ_OK;
+    uint8_t(*ids)[SQI_DEDUPE_BYTES] = (void *)*room;
+    ret_put->dedupe_ids = (const uint8_t(*)[SQI_DEDUPE_BYTES])ids;
+    ret_put->dedupe_id_count = sqi_dedupe_id_count(channel->dedupe_keys);
+    *room += ret_put->dedupe_id_count * SQI_DEDUPE_BYTES;
+    *room_bytes -= ret_put->dedupe_id_count * SQI_DEDUPE_BYTES;
+    return sqi_dedupe_ids(channel->dedupe_keys, content->dedupe_key, content->dedupe_key_bytes,
+                          ids);
 }
 
 int sqi_seal_put(sq_channel *channel, const sq_content *content, struct sqi_put *ret_put)
@@ -76,9 +80,10 @@ int sqi_seal_put(sq_channel *channel, const sq_content *content, struct sqi_put 
         return SQ_EINVAL; /* sq_sealed_bytes() has said why */
     if (result == SQ_OK)
         result = take_sealer(channel, &sealer);
-    uint8_t *room = result == SQ_OK ? malloc(bytes) : NULL;
+    uint8_t *room = result == SQ_OK ? malloc(bytes) : NULL, *left = room;
     if (result == SQ_OK)
-        result = room ? seal_into(channel, sealer, content, room, ret_put) : sqi_fail(SQ_ENOMEM);
+        result = room ? seal_into(channel, sealer, content, &left, &bytes, ret_put)
+                      : sqi_fail(SQ_ENOMEM);
     give_sealer(channel, sealer);
     if (result < 0)
         free(room);
@@ -122,10 +127,8 @@ static int seal_batch(sq_channel *channel, const sq_content *contents, size_t co
     if (result == SQ_OK && (!ret_batch->puts || !ret_batch->room))
         result = sqi_fail(SQ_ENOMEM);
     uint8_t *room = ret_batch->room;
-    for (size_t i = 0; result == SQ_OK && i < fits; i++) {
-        result = seal_into(channel, sealer, &contents[i], room, &ret_batch->puts[i]);
-        room += put_bytes(channel, &contents[i]);
-    }
+    for (size_t i = 0; result == SQ_OK && i < fits; i++)
+        result = seal_into(channel, sealer, &contents[i], &room, &bytes, &ret_batch->puts[i]);
     give_sealer(channel, sealer);
     if (result < 0)
         free_batch(ret_batch);
