@@ -5,7 +5,7 @@
 BUILD  ?= build
 PREFIX ?= /usr/local
 
-c_files = $(shell find $(wildcard include src examples tests bench) -name '*.[ch]')
+c_files = $(shell find $(wildcard include src examples tests bench) -name '*.[ch]' -o -name '*.cc')
 log     = $(BUILD)/make.log
 on_request = stress live bench
 
@@ -27,7 +27,8 @@ tools/count-tests.py $(BUILD) && exit $$result
 endef
 
 .NOTPARALLEL: # set-up comes before configuring; Ninja and Meson do use all processors
-.PHONY: help demo check check-stress bench bench-seal bench-store install format format-check clean
+.PHONY: help demo check check-stress bench bench-seal bench-store bench-queue bench-quick \
+	install format format-check clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 24
@@ -44,7 +45,7 @@ check-stress: need-check $(BUILD)/.with-tests ## the long ones
 	@$(call quietly,meson compile -C $(BUILD))
 	@$(call run_tests,--suite stress)
 
-bench: bench-seal bench-store ## speed, beside what others do
+bench: bench-seal bench-store bench-queue ## speed, beside what others do
 
 bench-seal: $(BUILD)-bench/build.ninja ## sealing and opening, beside OpenSSL
 	@$(call quietly,meson compile -C $(BUILD)-bench)
@@ -54,6 +55,17 @@ bench-store: $(BUILD)-bench/build.ninja ## channels on disk, beside LMDB, beanst
 	@tools/setup.sh bench
 	@$(call quietly,meson compile -C $(BUILD)-bench)
 	@bench/store.py $(BUILD)-bench/bench/bench_store
+
+bench-queue: $(BUILD)-bench/build.ninja ## queues between threads, beside ten others
+	@tools/setup.sh bench || tools/setup.sh demo
+	@$(call quietly,meson compile -C $(BUILD)-bench)
+	@bench/queue.py $(BUILD)-bench/bench/queue --json $(BUILD)-bench/queue.json \
+		--plot $(BUILD)-bench/queue.png
+
+bench-quick: $(BUILD)-bench/build.ninja ## the same within a minute, a line a case
+	@tools/setup.sh bench || tools/setup.sh demo
+	@$(call quietly,meson compile -C $(BUILD)-bench)
+	@bench/queue.py $(BUILD)-bench/bench/queue --quick
 
 # The compiler tells Debian's folder for libraries; Meson guesses wrong without dpkg-dev.
 install: libdir = $(addprefix -Dlibdir=lib/,$(shell $(CC) -print-multiarch 2>/dev/null))
@@ -78,9 +90,10 @@ need-%:
 $(BUILD)/build.ninja:
 	@$(call quietly,$(call configure))
 
-# Benchmarks have a build of their own: optimised, and without the tests.
+# Benchmarks have a build of their own: optimised, and without the tests. Peers may be missing, and
+# are then named; what sealq itself needs may not.
 $(BUILD)-bench/build.ninja:
-	@tools/setup.sh bench
+	@tools/setup.sh bench || tools/setup.sh demo
 	@$(call quietly,meson setup --buildtype=release -Dtests=disabled -Dbench=enabled $(BUILD)-bench)
 
 # A build made by `make demo` may have been configured before cmocka was installed.

@@ -17,7 +17,9 @@ check="$demo g++:g++ binutils:nm libcmocka-dev mandoc:mandoc
 nodejs:node python3-cryptography spin:spin strace:strace
 valgrind:valgrind"
 ci="$check $format make:make git:git clang-14:clang-14 libclang-rt-14-dev"
-bench="$demo openssl:openssl beanstalkd:beanstalkd redis-server:redis-server redis-tools:redis-benchmark"
+bench="$demo openssl:openssl beanstalkd:beanstalkd redis-server:redis-server redis-tools:redis-benchmark
+g++:g++ gnuplot-nox:gnuplot golang-go:go rustc:rustc librust-crossbeam-channel-dev
+libconcurrentqueue-dev libtbb-dev libglib2.0-dev libatomic-queue-dev libck-dev libboost-dev"
 
 complain() { echo "sealq: $*" >&2; }
 
