@@ -7,20 +7,20 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-static _Atomic uint32_t generation;
-
-/* Of this generation: the page holds 1 and is wiped to 0 in a child. NULL where that is not to be
-   had; there the process id stands in for it. */
-static _Atomic uint32_t *mark;
+static _Atomic uint32_t generation; /* from 1 on */
 static _Atomic pid_t process;
+
+/* A page that is wiped to 0 in a child, and the generation until then. Where that is not to be had
+   a plain word; there the process id stands in for it. */
+static _Atomic uint32_t no_page;
+_Atomic uint32_t *sqi_fork_mark = &no_page;
 
 /* Relaxed throughout: a new generation begins with one thread, and others are made after it. */
 
 static void begin_generation(void)
 {
-    atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed);
-    if (mark)
-        atomic_store_explicit(mark, 1, memory_order_relaxed);
+    uint32_t next = atomic_fetch_add_explicit(&generation, 1, memory_order_relaxed) + 1;
+    atomic_store_explicit(sqi_fork_mark, next, memory_order_relaxed);
     atomic_store_explicit(&process, getpid(), memory_order_relaxed);
 }
 
@@ -31,20 +31,21 @@ __attribute__((constructor)) static void watch_forks(void)
     assert(!failed);
     void *page = mmap(NULL, page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (page != MAP_FAILED && madvise(page, page_bytes, MADV_WIPEONFORK) == 0)
-        mark = page;
+        sqi_fork_mark = page;
     begin_generation();
 }
 
 uint32_t sqi_fork_generation(void)
 {
-    if (mark && atomic_load_explicit(mark, memory_order_relaxed) == 0)
+    if (atomic_load_explicit(sqi_fork_mark, memory_order_relaxed) == 0)
         begin_generation();
     return atomic_load_explicit(&generation, memory_order_relaxed);
 }
 
 uint32_t sqi_fork_generation_sure(void)
 {
-    if (!mark && atomic_load_explicit(&process, memory_order_relaxed) != getpid())
+    if (sqi_fork_mark == &no_page &&
+        atomic_load_explicit(&process, memory_order_relaxed) != getpid())
         begin_generation();
     return sqi_fork_generation();
 }

@@ -5,18 +5,12 @@
 #include <limits.h>
 
 #include "base/futex.h"
+#include "queue/interleave.h"
 
-#define WAKING (UINT64_C(1) << 32)
-#define SLEEPER (UINT64_C(1) << 33)
 #define SLEEPERS_MAX ((UINT64_C(1) << 31) - 1)
 
 /* Every access is seq_cst: that the word has one order of changes is what the invariants rest on,
    and none of these is on a path where nobody sleeps but the one load in wake_one. */
-
-static uint64_t sleepers_of(uint64_t word)
-{
-    return word / SLEEPER;
-}
 
 static const uint32_t *epoch_word(const struct sqi_gate *gate)
 {
@@ -32,8 +26,8 @@ static uint64_t with_next_epoch(uint64_t word)
 
 uint32_t sqi_gate_enter(struct sqi_gate *gate)
 {
-    uint64_t before = atomic_fetch_add(&gate->word, SLEEPER);
-    assert(sleepers_of(before) < SLEEPERS_MAX);
+    uint64_t before = atomic_fetch_add(&gate->word, SQI_GATE_SLEEPER);
+    assert(before / SQI_GATE_SLEEPER < SLEEPERS_MAX);
     return (uint32_t)before;
 }
 
@@ -45,17 +39,22 @@ bool sqi_gate_sleep(struct sqi_gate *gate, uint32_t epoch, int64_t deadline_ns)
 void sqi_gate_leave(struct sqi_gate *gate)
 {
     uint64_t word = atomic_load(&gate->word);
-    while (!atomic_compare_exchange_weak(&gate->word, &word, (word - SLEEPER) & ~WAKING))
+    while (!atomic_compare_exchange_weak(&gate->word, &word,
+                                         (word - SQI_GATE_SLEEPER) & ~SQI_GATE_WAKING))
         ;
 }
 
-void sqi_gate_wake_one(struct sqi_gate *gate)
+void sqi_gate_wake_sleeper(struct sqi_gate *gate)
 {
-    uint64_t word = atomic_load(&gate->word);
+    /* A read-modify-write even if it changes nothing: see gate.h on biased puts. */
+    uint64_t word = atomic_fetch_or(&gate->word, 0);
     do {
-        if (sleepers_of(word) == 0 || (word & WAKING))
+        if (word < SQI_GATE_SLEEPER || (word & SQI_GATE_WAKING))
             return;
-    } while (!atomic_compare_exchange_weak(&gate->word, &word, with_next_epoch(word) | WAKING));
+        SQI_INTERLEAVE();
+    } while (
+        !atomic_compare_exchange_weak(&gate->word, &word, with_next_epoch(word) | SQI_GATE_WAKING));
+    SQI_INTERLEAVE();
     sqi_futex_wake(epoch_word(gate), 1);
 }
 
@@ -63,13 +62,8 @@ void sqi_gate_wake_all(struct sqi_gate *gate)
 {
     uint64_t word = atomic_load(&gate->word);
     do {
-        if (sleepers_of(word) == 0)
+        if (word < SQI_GATE_SLEEPER)
             return;
     } while (!atomic_compare_exchange_weak(&gate->word, &word, with_next_epoch(word)));
     sqi_futex_wake(epoch_word(gate), INT_MAX);
-}
-
-uint32_t sqi_gate_sleepers(const struct sqi_gate *gate)
-{
-    return (uint32_t)sleepers_of(atomic_load(&gate->word));
 }

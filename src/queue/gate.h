@@ -28,10 +28,16 @@
  * 3. The chain. A wake stands for all changes made while it was in flight. Hence the rule for
  *    callers: look after leaving, and when you took something and there is more, wake_one.
  *
- * What orders "publish, then read sleepers" against "enter, then look" (either the waker sees the
- * sleeper or the sleeper sees the change) is the queue's lock, taken for every publish and every
- * look: whichever critical section comes second sees what was done before the first. The same
- * holds for "publish, then read waking" against "leave, then look".
+ * What orders "publish, then read sleepers" against "enter, then look": all four are seq_cst, so
+ * either the waker reads the word after the enter, and sees the sleeper, or the sleeper looks after
+ * the publishing, and sees the change. Publishing is the compare-and-swap of tail, head or done
+ * (counts.h), or a critical section. The same holds for "publish, then read waking" against "leave,
+ * then look".
+ *
+ * A put that is biased publishes by plain stores, and the processor may read the word before they
+ * are visible. Who waits therefore calls sqi_counts_before_sleep() between enter and look. As to
+ * `waking`, a biased waker that sees sleepers reads the word again by a read-modify-write: that and
+ * the one of leave come one after the other, and the second sees what was done before the first.
  *
  * The epoch could mislead only a thread that is stopped between enter and sleep for exactly a
  * multiple of 2^32 wakes.
@@ -62,12 +68,27 @@ bool sqi_gate_sleep(struct sqi_gate *gate, uint32_t epoch, int64_t deadline_ns);
 /* No longer a sleeper; takes over a wake in flight. To be followed by a look. */
 void sqi_gate_leave(struct sqi_gate *gate);
 
-/* After publishing: wake a sleeper unless there is none or a wake is in flight already. */
-void sqi_gate_wake_one(struct sqi_gate *gate);
+#define SQI_GATE_WAKING (UINT64_C(1) << 32)
+#define SQI_GATE_SLEEPER (UINT64_C(1) << 33)
+
+/* The two parts of sqi_gate_wake_one(): see there. */
+void sqi_gate_wake_sleeper(struct sqi_gate *gate);
+
+/* After publishing: wake a sleeper unless there is none or a wake is in flight already. Where
+   nobody sleeps this is one load. is_biased: published by plain stores. */
+static inline void sqi_gate_wake_one(struct sqi_gate *gate, bool is_biased)
+{
+    uint64_t word = atomic_load(&gate->word);
+    if (__builtin_expect(word >= SQI_GATE_SLEEPER, 0) && (is_biased || !(word & SQI_GATE_WAKING)))
+        sqi_gate_wake_sleeper(gate);
+}
 
 /* After publishing: wake every sleeper. */
 void sqi_gate_wake_all(struct sqi_gate *gate);
 
-uint32_t sqi_gate_sleepers(const struct sqi_gate *gate);
+static inline uint32_t sqi_gate_sleepers(const struct sqi_gate *gate)
+{
+    return (uint32_t)(atomic_load(&gate->word) / SQI_GATE_SLEEPER);
+}
 
 #endif

@@ -4,41 +4,36 @@
 #include <assert.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
-#define SLOT_COUNT_MIN 16
+#define ENTRY_COUNT_MIN 16
 
-static size_t ring_index(const struct sqi_items *items, size_t nth)
+static int resize(struct sqi_items *items, size_t entry_count)
 {
-    return (items->head + nth) & (items->slot_count - 1);
-}
-
-static int resize(struct sqi_items *items, size_t slot_count)
-{
-    struct sqi_slot *before = items->slots, *slots = reallocarray(NULL, slot_count, sizeof *slots);
-    if (!slots)
+    struct sqi_entry *before = items->entries;
+    struct sqi_entry *entries = reallocarray(NULL, entry_count, sizeof *entries);
+    if (!entries)
         return SQ_ENOMEM;
-    /* A heap has its root at slot 0 and head stays 0: for both this is a copy in order. */
-    for (size_t i = 0; i < items->count; i++)
-        slots[i] = before[ring_index(items, i)];
-    items->slots = slots;
-    items->slot_count = slot_count;
-    items->head = 0;
-    free(before); /* last: a child forked in between frees items->slots */
+    if (items->count > 0)
+        memcpy(entries, before, items->count * sizeof *entries);
+    items->entries = entries;
+    items->entry_count = entry_count;
+    free(before); /* last: a child forked in between frees items->entries */
     return SQ_OK;
 }
 
 int sqi_items_reserve(struct sqi_items *items, size_t more)
 {
-    size_t needed, slot_count = items->slot_count ? items->slot_count : SLOT_COUNT_MIN;
+    size_t needed, entry_count = items->entry_count ? items->entry_count : ENTRY_COUNT_MIN;
     if (__builtin_add_overflow(items->count, more, &needed))
         return SQ_ENOMEM;
-    while (slot_count < needed)
-        if (__builtin_mul_overflow(slot_count, (size_t)2, &slot_count))
+    while (entry_count < needed)
+        if (__builtin_mul_overflow(entry_count, (size_t)2, &entry_count))
             return SQ_ENOMEM;
-    return slot_count == items->slot_count ? SQ_OK : resize(items, slot_count);
+    return entry_count == items->entry_count ? SQ_OK : resize(items, entry_count);
 }
 
-static bool leaves_before(const struct sqi_items *items, struct sqi_slot a, struct sqi_slot b)
+static bool leaves_before(const struct sqi_items *items, struct sqi_entry a, struct sqi_entry b)
 {
     int order = items->compare(a.item, b.item, items->context);
     return order != 0 ? order < 0 : a.place < b.place;
@@ -46,50 +41,49 @@ static bool leaves_before(const struct sqi_items *items, struct sqi_slot a, stru
 
 static void heap_sift_up(struct sqi_items *items, size_t index)
 {
-    struct sqi_slot moving = items->slots[index];
+    struct sqi_entry moving = items->entries[index];
     while (index > 0) {
         size_t parent = (index - 1) / 2;
-        if (!leaves_before(items, moving, items->slots[parent]))
+        if (!leaves_before(items, moving, items->entries[parent]))
             break;
-        items->slots[index] = items->slots[parent];
+        items->entries[index] = items->entries[parent];
         index = parent;
     }
-    items->slots[index] = moving;
+    items->entries[index] = moving;
 }
 
 static void heap_sift_down(struct sqi_items *items)
 {
-    struct sqi_slot moving = items->slots[0];
+    struct sqi_entry moving = items->entries[0];
     size_t index = 0;
     for (;;) {
         size_t child = 2 * index + 1;
         if (child >= items->count)
             break;
         if (child + 1 < items->count &&
-            leaves_before(items, items->slots[child + 1], items->slots[child]))
+            leaves_before(items, items->entries[child + 1], items->entries[child]))
             child++;
-        if (!leaves_before(items, items->slots[child], moving))
+        if (!leaves_before(items, items->entries[child], moving))
             break;
-        items->slots[index] = items->slots[child];
+        items->entries[index] = items->entries[child];
         index = child;
     }
-    items->slots[index] = moving;
+    items->entries[index] = moving;
 }
 
 void sqi_items_add(struct sqi_items *items, void *item)
 {
-    assert(items->count < items->slot_count);
-    size_t index = items->order == SQ_PRIORITY ? items->count : ring_index(items, items->count);
-    items->slots[index] = (struct sqi_slot){.item = item, .place = items->next_place++};
-    items->count++;
+    assert(items->count < items->entry_count);
+    size_t index = items->count++;
+    items->entries[index] = (struct sqi_entry){.item = item, .place = items->next_place++};
     if (items->order == SQ_PRIORITY)
         heap_sift_up(items, index);
 }
 
 static void *heap_take(struct sqi_items *items)
 {
-    void *item = items->slots[0].item;
-    items->slots[0] = items->slots[--items->count];
+    void *item = items->entries[0].item;
+    items->entries[0] = items->entries[--items->count];
     if (items->count > 0)
         heap_sift_down(items);
     return item;
@@ -97,26 +91,18 @@ static void *heap_take(struct sqi_items *items)
 
 void *sqi_items_take(struct sqi_items *items)
 {
-    void *item;
     assert(items->count > 0);
-    if (items->order == SQ_PRIORITY) {
-        item = heap_take(items);
-    } else if (items->order == SQ_LIFO) {
-        item = items->slots[ring_index(items, --items->count)].item;
-    } else {
-        item = items->slots[items->head].item;
-        items->head = ring_index(items, 1);
-        items->count--;
-    }
-    /* Shrinking may fail for want of memory: then the slots stay as they are. */
-    if (items->slot_count > SLOT_COUNT_MIN && items->count < items->slot_count / 4)
-        (void)resize(items, items->slot_count / 2);
+    void *item = items->order == SQ_PRIORITY ? heap_take(items)
+                                             : items->entries[--items->count].item;
+    /* Shrinking may fail for want of memory: then the entries stay as they are. */
+    if (items->entry_count > ENTRY_COUNT_MIN && items->count < items->entry_count / 4)
+        (void)resize(items, items->entry_count / 2);
     return item;
 }
 
 void sqi_items_free(struct sqi_items *items)
 {
-    free(items->slots);
-    items->slots = NULL;
-    items->slot_count = items->count = items->head = 0;
+    free(items->entries);
+    items->entries = NULL;
+    items->entry_count = items->count = 0;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The items of a queue, in the order in which they leave: a ring that grows for FIFO and LIFO, a
- * binary heap for PRIORITY. Not thread-safe: the queue's lock is around every call.
+ * The items of a pile, in the order in which they leave: a stack for LIFO, a binary heap for
+ * PRIORITY. Not thread-safe: the pile's lock is around every call.
  *
- * Both are one array of slots, grown by doubling and halved when three quarters are unused, so
+ * Both are one array of entries, grown by doubling and halved when three quarters are unused, so
  * that a burst gives its memory back.
  */
 #ifndef SQI_QUEUE_ITEMS_H
@@ -14,18 +14,17 @@
 
 #include "sealq/queue.h"
 
-struct sqi_slot {
+struct sqi_entry {
     void *item;
     uint64_t place; /* PRIORITY: the how-manieth item this is, so that equals leave in order */
 };
 
 struct sqi_items {
-    struct sqi_slot *slots;
-    size_t slot_count; /* a power of two, or 0 */
-    size_t count;      /* items in it */
-    size_t head;       /* FIFO and LIFO: index of the oldest item; below slot_count */
+    struct sqi_entry *entries;
+    size_t entry_count; /* there is room for: a power of two, or 0 */
+    size_t count;       /* items in it */
     uint64_t next_place;
-    sq_queue_order order;
+    sq_queue_order order; /* not SQ_FIFO */
     int (*compare)(const void *a, const void *b, void *context);
     void *context;
 };
@@ -39,7 +38,7 @@ void sqi_items_add(struct sqi_items *items, void *item);
 /* Takes the item whose turn it is; there is one. */
 void *sqi_items_take(struct sqi_items *items);
 
-/* Frees the slots. What items are left is forgotten. */
+/* Frees the entries. What items are left is forgotten. */
 void sqi_items_free(struct sqi_items *items);
 
 #endif

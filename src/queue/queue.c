@@ -1,54 +1,58 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The in-process queue: one short lock around everything, and a gate a side to sleep at.
+ * The in-process queue: what users call, and how its calls wait.
  *
- * Linearization: every operation takes effect inside its critical section. Those that must wait
- * try again, each time in a critical section of its own (wait_until below); the protocol that
- * loses no wake-up is described in gate.h.
+ *     put ──► fifo or pile: a ticket and the item ──► get_gate: wake one
+ *     get ──► fifo or pile: the item, and room    ──► put_gate: wake one
+ *     task_done ──► counts: done + n ── none left ──► join_gate: wake all
  *
- *     put ──► [ lock: open? room? add ] ──► get_gate: wake one
- *     get ──► [ lock: an item? take it ] ──► put_gate: wake one
- *     task_done ──► [ lock: enough? dones += n ] ── none left ──► join_gate: wake all
+ * Everything that is shared lives in parts with rules of their own: the numbers (counts.h), the
+ * order FIFO (fifo.h, without a lock) or LIFO and PRIORITY (pile.h, with one), and three gates to
+ * sleep at (gate.h). What this file adds is waiting:
  *
- * Invariants, outside the lock's critical sections
- * 1. size <= capacity, when there is one.
- * 2. unfinished = puts - dones; dones <= puts.
- * 3. puts = gets + drops + size.
+ *     try ─► must wait? ─► try a few times more ─► enter ─► try ─► sleep ─► leave ─► try ─┐
+ *              ▲                                                                          │
+ *              └─────────────── in time, and still nothing ◄──────────────────────────────┘
  *
- * Nothing of the user's runs under the lock but `compare`. In particular `drop` may call the queue.
+ * and with it the two rules that gates ask of their callers: nobody leaves a gate without a look,
+ * and who leaves passes the wake on when there is more (the chain).
  *
- * Rejected: task_done without the lock (an atomic counter): join would need the pairing that the
- * lock gives for nothing, and the lock is already warm.
+ * Nothing of the user's runs under a lock but `compare`. In particular `drop` may call the queue.
+ *
+ * Rejected: no tries before sleeping (a partner on another processor answers within a microsecond,
+ * a sleep and a wake take ten); many (idle threads would use the processor, and with more threads
+ * than processors keep the partner from running).
  */
 #include "queue/queue.h"
 
 #include <assert.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/fork.h"
+#include "queue/fifo.h"
 #include "queue/gate.h"
-#include "queue/items.h"
+#include "queue/pile.h"
+#include "queue/relax.h"
+
+/* Tries before a thread goes to sleep, and the pauses between them: some microseconds in all. */
+#define TRIES 40
+#define PAUSES_A_TRY 4
 
 struct sq_queue {
-    pthread_mutex_t lock; /* guards all down to size */
-    struct sqi_items items;
-    uint64_t high_water, puts, gets, dones, drops;
-    bool is_shutdown;
-
-    _Atomic uint64_t size; /* of items, for a look without the lock; written under it */
-
-    struct sqi_gate put_gate, get_gate, join_gate;
-
-    /* constant from here on */
-    uint64_t capacity; /* UINT64_MAX: unbounded */
+    /* constant */
+    bool is_fifo;
+    uint32_t fork_generation;
     void (*drop)(void *item, void *context);
     void *context;
-    uint32_t fork_generation;
+
+    struct sqi_fifo fifo; /* its counts are those of the pile, too */
+    struct sqi_gate put_gate, get_gate, join_gate;
+    struct sqi_pile pile;
 };
 
 /* ── making and freeing ───────────────────────────────────────────────────────────────────── */
@@ -81,65 +85,61 @@ int sq_queue_create(const sq_queue_options *options, sq_queue **ret_queue)
     if (!queue)
         return sqi_fail(SQ_ENOMEM);
     *queue = (sq_queue){
-        .items = {.order = options->order,
-                  .compare = options->compare,
-                  .context = options->context},
-        .capacity = options->capacity ? options->capacity : UINT64_MAX,
+        .is_fifo = options->order == SQ_FIFO,
+        .fork_generation = sqi_fork_generation(),
         .drop = options->drop,
         .context = options->context,
-        .fork_generation = sqi_fork_generation(),
     };
-    int failed = pthread_mutex_init(&queue->lock, NULL);
-    assert(!failed); /* only attributes could make it fail */
+    uint64_t capacity = options->capacity ? options->capacity : SQI_UNBOUNDED;
+    sqi_counts_init(&queue->fifo.counts, capacity,
+                    !queue->is_fifo            ? SQI_BIAS_ENDED
+                    : options->single_producer ? SQI_BIAS_ANYBODY
+                                               : SQI_BIAS_NOBODY);
+    if (queue->is_fifo)
+        result = sqi_slots_init(&queue->fifo.slots, capacity);
+    else
+        sqi_pile_init(&queue->pile, options, &queue->fifo.counts);
+    if (result < 0) {
+        free(queue);
+        return sqi_fail(result);
+    }
     *ret_queue = queue;
     return SQ_OK;
 }
 
-/* Takes out and drops what is in items, which no other thread sees. */
-static void drop_all(const sq_queue *queue, struct sqi_items *items)
-{
-    while (queue->drop && items->count > 0)
-        queue->drop(sqi_items_take(items), queue->context);
-    sqi_items_free(items);
-}
-
 static bool is_parents(const sq_queue *queue)
 {
-    return queue->fork_generation != sqi_fork_generation();
+    return !sqi_fork_is_same(queue->fork_generation);
+}
+
+static void drain(sq_queue *queue)
+{
+    if (queue->is_fifo)
+        sqi_fifo_drain(&queue->fifo, queue->drop, queue->context);
+    else
+        sqi_pile_drain(&queue->pile, queue->drop, queue->context);
 }
 
 sq_queue *sq_queue_free(sq_queue *queue)
 {
     if (!queue)
         return NULL;
-    if (is_parents(queue)) {
-        sqi_items_free(&queue->items);
-    } else {
+    if (!is_parents(queue)) {
         assert(sqi_gate_sleepers(&queue->put_gate) == 0);
         assert(sqi_gate_sleepers(&queue->get_gate) == 0);
         assert(sqi_gate_sleepers(&queue->join_gate) == 0);
-        drop_all(queue, &queue->items);
-        pthread_mutex_destroy(&queue->lock);
+        sqi_counts_close(&queue->fifo.counts);
+        drain(queue);
     }
+    if (queue->is_fifo)
+        sqi_slots_free(&queue->fifo.slots);
+    else
+        sqi_pile_free(&queue->pile);
     free(queue);
     return NULL;
 }
 
-/* ── the critical sections ────────────────────────────────────────────────────────────────── */
-
-static void lock(sq_queue *queue)
-{
-    int failed = pthread_mutex_lock(&queue->lock);
-    assert(!failed);
-}
-
-static void unlock(sq_queue *queue)
-{
-    /* Relaxed: a hint for who looks without the lock. */
-    atomic_store_explicit(&queue->size, queue->items.count, memory_order_relaxed);
-    int failed = pthread_mutex_unlock(&queue->lock);
-    assert(!failed);
-}
+/* ── one try ──────────────────────────────────────────────────────────────────────────────── */
 
 /* What a waiting operation tries to do, and which of its arguments it uses. */
 struct attempt {
@@ -150,64 +150,64 @@ struct attempt {
 
 /* Each try_ answers the number of items moved, at least 1, or a code: SQ_EFULL, SQ_EEMPTY or
    SQ_ETIMEDOUT when it must wait, any other when waiting does not help. */
+typedef int64_t try_function(sq_queue *queue, const struct attempt *attempt);
 
-static ssize_t try_put(sq_queue *queue, const struct attempt *attempt)
+static inline __attribute__((always_inline)) int64_t put_items(sq_queue *queue, void *const *items,
+                                                               size_t count)
 {
-    ssize_t result;
-    lock(queue);
-    uint64_t room = queue->capacity - queue->items.count;
-    size_t count = attempt->count < room ? attempt->count : (size_t)room;
-    if (queue->is_shutdown) {
-        result = SQ_ESHUTDOWN;
-    } else if (count == 0) {
-        result = SQ_EFULL;
-    } else if (sqi_items_reserve(&queue->items, count) < 0) {
-        result = SQ_ENOMEM;
-    } else {
-        for (size_t i = 0; i < count; i++)
-            sqi_items_add(&queue->items, attempt->put_items[i]);
-        queue->puts += count;
-        if (queue->items.count > queue->high_water)
-            queue->high_water = queue->items.count;
-        result = (ssize_t)count;
-    }
-    unlock(queue);
+    bool is_biased = false;
+    int64_t result = __builtin_expect(queue->is_fifo, 1)
+                         ? sqi_fifo_put(&queue->fifo, items, count, &is_biased)
+                         : sqi_pile_put(&queue->pile, items, count);
     if (result > 0)
-        sqi_gate_wake_one(&queue->get_gate);
+        sqi_gate_wake_one(&queue->get_gate, is_biased);
     return result;
 }
 
-static ssize_t try_get(sq_queue *queue, const struct attempt *attempt)
+static int64_t try_put(sq_queue *queue, const struct attempt *attempt)
 {
-    ssize_t result;
-    lock(queue);
-    size_t count = attempt->count < queue->items.count ? attempt->count : queue->items.count;
-    if (count > 0) {
-        for (size_t i = 0; i < count; i++)
-            attempt->get_items[i] = sqi_items_take(&queue->items);
-        queue->gets += count;
-        result = (ssize_t)count;
-    } else {
-        result = queue->is_shutdown ? SQ_ESHUTDOWN : SQ_EEMPTY;
+    return put_items(queue, attempt->put_items, attempt->count);
+}
+
+static inline __attribute__((always_inline)) int64_t get_item(sq_queue *queue, void **ret_item)
+{
+    void *item;
+    int64_t result = __builtin_expect(queue->is_fifo, 1) ? sqi_fifo_get(&queue->fifo, 1, &item)
+                                                         : sqi_pile_get(&queue->pile, 1, &item);
+    if (result > 0) {
+        *ret_item = item;
+        sqi_gate_wake_one(&queue->put_gate, false);
     }
-    unlock(queue);
-    if (result > 0)
-        sqi_gate_wake_one(&queue->put_gate);
     return result;
 }
 
-static ssize_t try_join(sq_queue *queue, const struct attempt *attempt)
+/* Takes what is there, by claims of a size that a thread's stack has room for. */
+static int64_t try_get(sq_queue *queue, const struct attempt *attempt)
+{
+    void *items[SQI_FIFO_BATCH_MAX];
+    size_t got = 0;
+    int64_t result = SQ_EEMPTY;
+    while (got < attempt->count) {
+        size_t count = attempt->count - got;
+        count = count < SQI_FIFO_BATCH_MAX ? count : SQI_FIFO_BATCH_MAX;
+        result = queue->is_fifo ? sqi_fifo_get(&queue->fifo, count, items)
+                                : sqi_pile_get(&queue->pile, count, items);
+        if (result < 0)
+            break;
+        memcpy(attempt->get_items + got, items, (size_t)result * sizeof *items);
+        got += (size_t)result;
+        sqi_gate_wake_one(&queue->put_gate, false);
+    }
+    return got > 0 ? (int64_t)got : result;
+}
+
+static int64_t try_join(sq_queue *queue, const struct attempt *attempt)
 {
     (void)attempt;
-    lock(queue);
-    ssize_t result = queue->puts == queue->dones ? SQ_OK : SQ_ETIMEDOUT;
-    unlock(queue);
-    return result;
+    return sqi_counts_is_finished(&queue->fifo.counts) ? SQ_OK : SQ_ETIMEDOUT;
 }
 
 /* ── waiting ──────────────────────────────────────────────────────────────────────────────── */
-
-typedef ssize_t try_function(sq_queue *queue, const struct attempt *attempt);
 
 /* The chain of gate.h: who leaves a gate passes the wake on when there is more for others. Also
    one whose put failed for want of memory: it may have taken over the wake of one whose would not.
@@ -216,15 +216,12 @@ static void chain(sq_queue *queue, struct sqi_gate *gate)
 {
     if (gate == &queue->join_gate || sqi_gate_sleepers(gate) == 0)
         return;
-    lock(queue);
-    bool more = gate == &queue->get_gate ? queue->items.count > 0
-                                         : queue->items.count < queue->capacity;
-    unlock(queue);
-    if (more)
-        sqi_gate_wake_one(gate);
+    if (gate == &queue->get_gate ? sqi_counts_has_items(&queue->fifo.counts)
+                                 : sqi_counts_has_room(&queue->fifo.counts))
+        sqi_gate_wake_one(gate, false);
 }
 
-static bool must_wait(ssize_t result)
+static bool must_wait(int64_t result)
 {
     return result == SQ_EFULL || result == SQ_EEMPTY || result == SQ_ETIMEDOUT;
 }
@@ -236,19 +233,40 @@ static bool is_set(const atomic_bool *cancelled)
     return cancelled && atomic_load(cancelled);
 }
 
+/* A few tries for what is about to come: a partner that runs will be there in a moment. */
+static int64_t try_for_a_while(sq_queue *queue, try_function *try, const struct attempt *attempt)
+{
+    int64_t result;
+    unsigned tries = 0;
+    do {
+        for (unsigned i = 0; i < PAUSES_A_TRY; i++)
+            sqi_pause();
+        result = try(queue, attempt);
+    } while (must_wait(result) && ++tries < TRIES);
+    return result;
+}
+
 /* Tries until it need not wait, the deadline has passed, or *cancelled is set. */
-static ssize_t wait_until(sq_queue *queue, struct sqi_gate *gate, try_function *try,
+static int64_t wait_until(sq_queue *queue, struct sqi_gate *gate, try_function *try,
                           const struct attempt *attempt, int64_t deadline_ns,
                           const atomic_bool *cancelled)
 {
-    ssize_t result;
+    int64_t result;
     bool in_time = true;
     do {
+        result = try_for_a_while(queue, try, attempt);
+        if (!must_wait(result))
+            return result;
         uint32_t epoch = sqi_gate_enter(gate);
+        if (gate == &queue->get_gate)
+            sqi_counts_before_sleep(&queue->fifo.counts);
+        SQI_INTERLEAVE();
         result = try(queue, attempt);
+        SQI_INTERLEAVE();
         if (must_wait(result) && !is_set(cancelled))
             in_time = sqi_gate_sleep(gate, epoch, deadline_ns);
         sqi_gate_leave(gate);
+        SQI_INTERLEAVE();
         if (must_wait(result))
             result = try(queue, attempt); /* nobody leaves a gate without this look */
     } while (must_wait(result) && in_time && !is_set(cancelled));
@@ -268,15 +286,16 @@ int sqi_queue_check(const sq_queue *queue)
 
 static int check_wait(const sq_queue *queue, int64_t timeout_ms)
 {
+    if (__builtin_expect(timeout_ms >= SQ_FOREVER && queue && !is_parents(queue), 1))
+        return SQ_OK;
     int result = sqi_check_timeout(timeout_ms);
     return result < 0 ? result : sqi_queue_check(queue);
 }
 
-/* One public call: checks, the first try, then waiting if it must and may. */
-static ssize_t run(sq_queue *queue, struct sqi_gate *gate, try_function *try,
-                   const struct attempt *attempt, int64_t timeout_ms)
+/* The rest of a public call after its first try: waiting, if it must and may. */
+static int64_t wait_after(int64_t result, sq_queue *queue, struct sqi_gate *gate, try_function *try,
+                          const struct attempt *attempt, int64_t timeout_ms)
 {
-    ssize_t result = try(queue, attempt);
     if (must_wait(result) && timeout_ms != SQ_NOWAIT)
         result = wait_until(queue, gate, try, attempt, sqi_deadline_after(timeout_ms), NULL);
     return result < 0 ? sqi_fail((int)result) : result;
@@ -286,12 +305,15 @@ static ssize_t run(sq_queue *queue, struct sqi_gate *gate, try_function *try,
 
 int sq_queue_put(sq_queue *queue, void *item, int64_t timeout_ms)
 {
-    int result = check_wait(queue, timeout_ms);
-    if (result < 0)
-        return result;
+    int checked = check_wait(queue, timeout_ms);
+    if (checked < 0)
+        return checked;
+    int64_t result = put_items(queue, &item, 1);
+    if (__builtin_expect(result > 0, 1))
+        return SQ_OK;
     struct attempt attempt = {.put_items = &item, .count = 1};
-    result = (int)run(queue, &queue->put_gate, try_put, &attempt, timeout_ms);
-    return result < 0 ? result : SQ_OK;
+    result = wait_after(result, queue, &queue->put_gate, try_put, &attempt, timeout_ms);
+    return result < 0 ? (int)result : SQ_OK;
 }
 
 ssize_t sq_queue_put_many(sq_queue *queue, void *const *items, size_t count, int64_t timeout_ms)
@@ -306,7 +328,7 @@ ssize_t sq_queue_put_many(sq_queue *queue, void *const *items, size_t count, int
     size_t put = 0;
     while (put < count) {
         struct attempt attempt = {.put_items = items + put, .count = count - put};
-        ssize_t result = try_put(queue, &attempt);
+        int64_t result = try_put(queue, &attempt);
         if (must_wait(result) && timeout_ms != SQ_NOWAIT) {
             if (deadline_ns == SQI_NEVER)
                 deadline_ns = sqi_deadline_after(timeout_ms);
@@ -321,14 +343,17 @@ ssize_t sq_queue_put_many(sq_queue *queue, void *const *items, size_t count, int
 
 int sq_queue_get(sq_queue *queue, int64_t timeout_ms, void **ret_item)
 {
-    int result = check_wait(queue, timeout_ms);
-    if (result < 0)
-        return result;
+    int checked = check_wait(queue, timeout_ms);
+    if (checked < 0)
+        return checked;
     if (!ret_item)
         return sqi_fail_with(SQ_EINVAL, "ret_item is NULL");
+    int64_t result = get_item(queue, ret_item);
+    if (__builtin_expect(result > 0, 1))
+        return SQ_OK;
     struct attempt attempt = {.get_items = ret_item, .count = 1};
-    result = (int)run(queue, &queue->get_gate, try_get, &attempt, timeout_ms);
-    return result < 0 ? result : SQ_OK;
+    result = wait_after(result, queue, &queue->get_gate, try_get, &attempt, timeout_ms);
+    return result < 0 ? (int)result : SQ_OK;
 }
 
 ssize_t sq_queue_get_many(sq_queue *queue, size_t count_max, int64_t timeout_ms, void **ret_items)
@@ -341,75 +366,49 @@ ssize_t sq_queue_get_many(sq_queue *queue, size_t count_max, int64_t timeout_ms,
     if (!ret_items)
         return sqi_fail_with(SQ_EINVAL, "ret_items is NULL");
     struct attempt attempt = {.get_items = ret_items, .count = count_max};
-    return run(queue, &queue->get_gate, try_get, &attempt, timeout_ms);
+    return wait_after(try_get(queue, &attempt), queue, &queue->get_gate, try_get, &attempt,
+                      timeout_ms);
 }
 
 int sq_queue_task_done(sq_queue *queue, size_t n)
 {
-    int result = sqi_queue_check(queue);
-    if (result < 0)
-        return result;
-    lock(queue);
-    uint64_t unfinished = queue->puts - queue->dones;
-    bool counted = n <= unfinished;
-    if (counted)
-        queue->dones += n;
-    unlock(queue);
-    if (!counted)
+    int checked = check_wait(queue, SQ_NOWAIT);
+    if (checked < 0)
+        return checked;
+    struct sqi_counts *counts = &queue->fifo.counts;
+    uint64_t unfinished;
+    if (sqi_counts_task_done(counts, n, &unfinished) < 0)
         return sqi_fail_with(SQ_ETOOMANY, "task_done of %zu items, but %" PRIu64 " are unfinished",
                              n, unfinished);
-    if (n == unfinished)
+    if (unfinished == 0 && sqi_gate_sleepers(&queue->join_gate) > 0 &&
+        sqi_counts_is_finished(counts))
         sqi_gate_wake_all(&queue->join_gate);
     return SQ_OK;
 }
 
 int sq_queue_join(sq_queue *queue, int64_t timeout_ms)
 {
-    int result = check_wait(queue, timeout_ms);
-    if (result < 0)
-        return result;
-    return (int)run(queue, &queue->join_gate, try_join, NULL, timeout_ms);
+    int checked = check_wait(queue, timeout_ms);
+    if (checked < 0)
+        return checked;
+    return (int)wait_after(try_join(queue, NULL), queue, &queue->join_gate, try_join, NULL,
+                           timeout_ms);
 }
 
 /* ── shutdown ─────────────────────────────────────────────────────────────────────────────── */
 
-/* With the lock held: takes all items out of the queue. */
-static struct sqi_items take_all(sq_queue *queue)
-{
-    struct sqi_items taken = queue->items;
-    queue->items.slots = NULL;
-    queue->items.slot_count = queue->items.count = queue->items.head = 0;
-    queue->drops += taken.count;
-    return taken;
-}
-
-/* The floor is 0 unfinished: task_done may have been called for items before they were got. */
-static void count_drained(sq_queue *queue, uint64_t drained_count)
-{
-    lock(queue);
-    uint64_t unfinished = queue->puts - queue->dones;
-    queue->dones += drained_count < unfinished ? drained_count : unfinished;
-    unlock(queue);
-}
-
 int sq_queue_shutdown(sq_queue *queue, bool immediate)
 {
-    int result = sqi_queue_check(queue);
-    if (result < 0)
-        return result;
-    struct sqi_items drained = {.count = 0};
-    lock(queue);
-    queue->is_shutdown = true;
-    if (immediate)
-        drained = take_all(queue);
-    unlock(queue);
+    int checked = sqi_queue_check(queue);
+    if (checked < 0)
+        return checked;
+    sqi_counts_close(&queue->fifo.counts);
     /* First the waiters, since drop may take its time; joiners last: whoever returns from join
        finds the drained items dropped. */
     sqi_gate_wake_all(&queue->put_gate);
     sqi_gate_wake_all(&queue->get_gate);
-    uint64_t drained_count = drained.count;
-    drop_all(queue, &drained);
-    count_drained(queue, drained_count);
+    if (immediate)
+        drain(queue);
     sqi_gate_wake_all(&queue->join_gate);
     return SQ_OK;
 }
@@ -418,8 +417,7 @@ int sq_queue_shutdown(sq_queue *queue, bool immediate)
 
 uint64_t sq_queue_size(const sq_queue *queue)
 {
-    /* Relaxed: a hint, see unlock(). */
-    return queue ? atomic_load_explicit(&queue->size, memory_order_relaxed) : 0;
+    return queue ? sqi_counts_size(&queue->fifo.counts) : 0;
 }
 
 bool sq_queue_empty(const sq_queue *queue)
@@ -429,7 +427,7 @@ bool sq_queue_empty(const sq_queue *queue)
 
 bool sq_queue_full(const sq_queue *queue)
 {
-    return queue && sq_queue_size(queue) >= queue->capacity;
+    return queue && sq_queue_size(queue) >= queue->fifo.counts.capacity;
 }
 
 int sq_queue_stat(sq_queue *queue, sq_queue_stats *ret_stats)
@@ -439,22 +437,10 @@ int sq_queue_stat(sq_queue *queue, sq_queue_stats *ret_stats)
         return result;
     if (!ret_stats)
         return sqi_fail_with(SQ_EINVAL, "ret_stats is NULL");
-    lock(queue);
-    *ret_stats = (sq_queue_stats){
-        .capacity = queue->capacity == UINT64_MAX ? 0 : queue->capacity,
-        .size = queue->items.count,
-        .unfinished = queue->puts - queue->dones,
-        .high_water = queue->high_water,
-        .puts = queue->puts,
-        .gets = queue->gets,
-        .dones = queue->dones,
-        .drops = queue->drops,
-        .waiting_puts = sqi_gate_sleepers(&queue->put_gate),
-        .waiting_gets = sqi_gate_sleepers(&queue->get_gate),
-        .waiting_joins = sqi_gate_sleepers(&queue->join_gate),
-        .is_shutdown = queue->is_shutdown,
-    };
-    unlock(queue);
+    sqi_counts_stat(&queue->fifo.counts, ret_stats);
+    ret_stats->waiting_puts = sqi_gate_sleepers(&queue->put_gate);
+    ret_stats->waiting_gets = sqi_gate_sleepers(&queue->get_gate);
+    ret_stats->waiting_joins = sqi_gate_sleepers(&queue->join_gate);
     return SQ_OK;
 }
 
@@ -463,9 +449,9 @@ int sq_queue_stat(sq_queue *queue, sq_queue_stats *ret_stats)
 int sqi_queue_get_until(sq_queue *queue, const atomic_bool *cancelled, void **ret_item)
 {
     struct attempt attempt = {.get_items = ret_item, .count = 1};
-    ssize_t result = sqi_queue_check(queue); /* a handler may have forked */
+    int64_t result = sqi_queue_check(queue); /* a handler may have forked */
     if (result == SQ_OK)
-        result = try_get(queue, &attempt);
+        result = get_item(queue, ret_item);
     if (must_wait(result))
         result = wait_until(queue, &queue->get_gate, try_get, &attempt, SQI_NEVER, cancelled);
     return result < 0 ? (int)result : SQ_OK;

@@ -277,6 +277,25 @@ static void stop_wakes_idle_threads_and_leaves_the_queue_open(void **state)
     end_work(&work);
 }
 
+static void idle_threads_use_no_cpu(void **state)
+{
+    (void)state;
+    struct work work = work_with(0);
+    sq_queue *never = make_queue(0, SQ_FIFO);
+    void *got;
+    consume(&work, (sq_consumer_options){.threads = 8, .handler = add});
+    put_numbers(&work, ITEMS); /* idle again, which is another thing than idle still */
+    assert_int_equal(sq_queue_join(work.queue, SQ_FOREVER), SQ_OK);
+    wait_until(stats_of(work.queue).waiting_gets == 8);
+    /* As in waiting_threads_use_no_cpu of test_queue_waiting.c. */
+    assert_int_equal(sq_queue_get(never, 50, &got), SQ_EEMPTY);
+    int64_t before_us = cpu_us();
+    assert_int_equal(sq_queue_get(never, 500, &got), SQ_EEMPTY);
+    assert_true(cpu_us() - before_us < 5000);
+    sq_queue_free(never);
+    end_work(&work);
+}
+
 static void drain_finishes_everything_then_stops(void **state)
 {
     (void)state;
@@ -488,6 +507,7 @@ int main(void)
         cmocka_unit_test(a_failed_start_takes_no_item_and_leaves_no_thread),
         cmocka_unit_test(stop_finishes_the_item_in_hand_and_takes_no_more),
         cmocka_unit_test(stop_wakes_idle_threads_and_leaves_the_queue_open),
+        cmocka_unit_test(idle_threads_use_no_cpu),
         cmocka_unit_test(drain_finishes_everything_then_stops),
         cmocka_unit_test(drain_past_its_deadline_lets_the_consumer_go_on),
         cmocka_unit_test(drain_ends_when_another_thread_stops_the_consumer),

@@ -1,22 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Telling a child from its parent: what keeps a nonce from being used in both. */
-#include <sched.h>
-#include <signal.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include "base/fork.h"
+#include "clone.h"
 #include "testing.h"
 
 typedef uint32_t generation_function(void);
 typedef pid_t fork_function(void);
-
-/* As fork(), by the system call alone: no handler of pthread_atfork() runs. */
-static pid_t bare_clone(void)
-{
-    return (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
-}
 
 static int end_of(pid_t child)
 {
@@ -106,14 +95,20 @@ static void generation_is_the_same_in_all_threads(void **state)
     assert_int_equal(end_thread(start_thread(generation_in_thread, NULL)), sqi_fork_generation());
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const struct CMUnitTest tests[] = {
+    const struct CMUnitTest forks[] = {
         cmocka_unit_test(generation_changes_in_a_forked_child_only),
-        cmocka_unit_test(generation_changes_in_a_bare_clone_too),
         cmocka_unit_test(both_ways_of_asking_agree),
-        cmocka_unit_test(generation_changes_in_every_descendant),
         cmocka_unit_test(generation_is_the_same_in_all_threads),
     };
-    return cmocka_run_group_tests_name("fork", tests, NULL, NULL);
+    const struct CMUnitTest clones[] = {
+        cmocka_unit_test(generation_changes_in_a_bare_clone_too),
+        cmocka_unit_test(generation_changes_in_every_descendant),
+    };
+    if (argc < 2 || strcmp(argv[1], "clone") != 0)
+        return cmocka_run_group_tests_name("fork", forks, NULL, NULL);
+    if (!pages_are_wiped_in_children())
+        return skip_all("children keep pages that should be wiped");
+    return cmocka_run_group_tests_name("fork_clone", clones, NULL, NULL);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Shutdown: graceful and immediate, with and without waiters, and what is dropped. */
+#include <stdatomic.h>
 #include <string.h>
 
 #include "testing.h"
 
-enum { WAITERS = 8, DROPS_MAX = 16 };
+enum { WAITERS = 64, DROPS_MAX = 16 };
 
 struct drops {
     sq_queue *queue;
@@ -220,6 +221,113 @@ static void joins_still_wait_for_items_being_worked_on_after_immediate(void **st
     sq_queue_free(queue);
 }
 
+static void graceful_leaves_joins_waiting_until_what_is_there_is_done(void **state)
+{
+    (void)state;
+    sq_queue *queue = make_queue(0, SQ_FIFO);
+    struct waiters waiters;
+    void *got[3];
+    put_three(queue);
+    start_waiters(&waiters, queue, call_join);
+    wait_until(stats_of(queue).waiting_joins == WAITERS);
+    assert_int_equal(sq_queue_shutdown(queue, false), SQ_OK);
+    assert_int_equal(sq_queue_get_many(queue, 3, SQ_NOWAIT, got), 3);
+    assert_int_equal(sq_queue_task_done(queue, 2), SQ_OK);
+    assert_int_equal(sq_queue_join(queue, 1), SQ_ETIMEDOUT);
+    assert_int_equal(sq_queue_task_done(queue, 1), SQ_OK);
+    end_waiters(&waiters, SQ_OK);
+    sq_queue_free(queue);
+}
+
+static void one_shutdown_ends_all_puts_and_joins_that_wait(void **state)
+{
+    (void)state;
+    static const uint64_t capacities[] = {1, 3, 2000};
+    for (unsigned i = 0; i < 3; i++) {
+        sq_queue *queue = make_queue(capacities[i], SQ_FIFO);
+        struct waiters putters, joiners;
+        for (uint64_t n = 0; n < capacities[i]; n++)
+            assert_int_equal(sq_queue_put(queue, NULL, SQ_NOWAIT), SQ_OK);
+        start_waiters(&putters, queue, call_put);
+        start_waiters(&joiners, queue, call_join);
+        wait_until(stats_of(queue).waiting_puts == WAITERS);
+        wait_until(stats_of(queue).waiting_joins == WAITERS);
+        assert_int_equal(sq_queue_shutdown(queue, true), SQ_OK);
+        end_waiters(&putters, SQ_ESHUTDOWN);
+        end_waiters(&joiners, SQ_OK);
+        assert_int_equal(stats_of(queue).drops, capacities[i]);
+        sq_queue_free(queue);
+    }
+}
+
+/* ── while others are at work ─────────────────────────────────────────────────────────────── */
+
+struct traffic {
+    sq_queue *queue;
+    atomic_uint put_count, got_count, drop_count;
+};
+
+static void *put_until_shutdown(void *argument)
+{
+    struct traffic *traffic = argument;
+    int result;
+    while ((result = sq_queue_put(traffic->queue, item(1), SQ_FOREVER)) == SQ_OK)
+        atomic_fetch_add(&traffic->put_count, 1);
+    return item(result);
+}
+
+static void *get_until_shutdown(void *argument)
+{
+    struct traffic *traffic = argument;
+    int result, wrong = 0;
+    void *got;
+    while ((result = sq_queue_get(traffic->queue, SQ_FOREVER, &got)) == SQ_OK) {
+        atomic_fetch_add(&traffic->got_count, 1);
+        wrong += sq_queue_task_done(traffic->queue, 1) != SQ_OK;
+    }
+    return item(result + wrong);
+}
+
+static void note_traffic(void *dropped, void *context)
+{
+    struct traffic *traffic = context;
+    (void)dropped;
+    atomic_fetch_add(&traffic->drop_count, 1);
+}
+
+static void run_traffic(uint64_t capacity, bool immediate)
+{
+    struct traffic traffic = {.queue = NULL};
+    sq_queue_options options = {.capacity = capacity, .drop = note_traffic, .context = &traffic};
+    assert_int_equal(sq_queue_create(&options, &traffic.queue), SQ_OK);
+    pthread_t putters[3], getters[3];
+    for (unsigned i = 0; i < 3; i++) {
+        putters[i] = start_thread(put_until_shutdown, &traffic);
+        getters[i] = start_thread(get_until_shutdown, &traffic);
+    }
+    wait_until(atomic_load(&traffic.got_count) > 50);
+    assert_int_equal(sq_queue_shutdown(traffic.queue, immediate), SQ_OK);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(end_thread(putters[i]), SQ_ESHUTDOWN);
+        assert_int_equal(end_thread(getters[i]), SQ_ESHUTDOWN);
+    }
+    /* What a put said went in was got or dropped: none comes too late for both. */
+    assert_int_equal(sq_queue_size(traffic.queue), 0);
+    assert_int_equal(atomic_load(&traffic.put_count),
+                     atomic_load(&traffic.got_count) + atomic_load(&traffic.drop_count));
+    assert_true(immediate || atomic_load(&traffic.drop_count) == 0);
+    assert_int_equal(sq_queue_join(traffic.queue, SQ_FOREVER), SQ_OK);
+    sq_queue_free(traffic.queue);
+}
+
+static void no_item_is_lost_when_a_shutdown_races_with_puts_and_gets(void **state)
+{
+    (void)state;
+    static const uint64_t capacities[] = {0, 1, 2, 3, 65536};
+    for (unsigned round = 0; round < 200; round++)
+        run_traffic(capacities[round % 5], round / 5 % 2);
+}
+
 struct blocked_put {
     struct call call;
     pthread_mutex_t lock;
@@ -296,6 +404,9 @@ int main(void)
         cmocka_unit_test(waiting_gets_answer_shutdown),
         cmocka_unit_test(immediate_ends_joins_when_nothing_is_being_worked_on),
         cmocka_unit_test(joins_still_wait_for_items_being_worked_on_after_immediate),
+        cmocka_unit_test(graceful_leaves_joins_waiting_until_what_is_there_is_done),
+        cmocka_unit_test(one_shutdown_ends_all_puts_and_joins_that_wait),
+        cmocka_unit_test(no_item_is_lost_when_a_shutdown_races_with_puts_and_gets),
         cmocka_unit_test(drop_may_wait_for_threads_that_wait_in_put),
         cmocka_unit_test(put_many_waiting_at_shutdown_tells_how_many_went_in),
     };

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The queue between threads: who waits is woken, nobody wakes too early, idle ones cost nothing. */
 #include <stdatomic.h>
-#include <sys/resource.h>
 
 #include "testing.h"
 
@@ -177,23 +176,21 @@ static void join_is_never_early_when_a_worker_puts_a_child_and_finishes_its_pare
 
 /* ── idle waiters ─────────────────────────────────────────────────────────────────────────── */
 
-static int64_t cpu_us(void)
-{
-    struct rusage usage;
-    assert_int_equal(getrusage(RUSAGE_SELF, &usage), 0);
-    return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * INT64_C(1000000) +
-           usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
-}
-
 static void waiting_threads_use_no_cpu(void **state)
 {
     (void)state;
-    sq_queue *queue = make_queue(0, SQ_FIFO), *never = make_queue(0, SQ_FIFO);
-    struct call calls[WAITERS];
-    pthread_t threads[WAITERS];
+    sq_queue *empty = make_queue(0, SQ_FIFO), *full = make_queue(1, SQ_FIFO);
+    sq_queue *never = make_queue(0, SQ_FIFO);
+    struct call gets[WAITERS], puts[WAITERS], joins[WAITERS];
+    pthread_t getters[WAITERS], putters[WAITERS], joiners[WAITERS];
     void *got;
-    start_calls(queue, call_get, calls, threads);
-    wait_until(stats_of(queue).waiting_gets == WAITERS);
+    assert_int_equal(sq_queue_put(full, item(1), SQ_NOWAIT), SQ_OK);
+    start_calls(empty, call_get, gets, getters);
+    start_calls(full, call_put, puts, putters);
+    start_calls(full, call_join, joins, joiners);
+    wait_until(stats_of(empty).waiting_gets == WAITERS);
+    wait_until(stats_of(full).waiting_puts == WAITERS);
+    wait_until(stats_of(full).waiting_joins == WAITERS);
     /* Who is counted may still be on its way to sleep: a first wait lets all arrive. Both waits
        are for an item that never comes, so that their length is the queue's own time-out. */
     assert_int_equal(sq_queue_get(never, 50, &got), SQ_EEMPTY);
@@ -202,9 +199,13 @@ static void waiting_threads_use_no_cpu(void **state)
     int64_t used_us = cpu_us() - before_us;
     /* One polling thread would use up to 500,000; a hundredth allows for a noisy machine. */
     assert_true(used_us < 5000);
-    assert_int_equal(sq_queue_shutdown(queue, false), SQ_OK);
-    end_calls(threads, SQ_ESHUTDOWN);
-    sq_queue_free(queue);
+    assert_int_equal(sq_queue_shutdown(empty, false), SQ_OK);
+    assert_int_equal(sq_queue_shutdown(full, true), SQ_OK);
+    end_calls(getters, SQ_ESHUTDOWN);
+    end_calls(putters, SQ_ESHUTDOWN);
+    end_calls(joiners, SQ_OK);
+    sq_queue_free(empty);
+    sq_queue_free(full);
     sq_queue_free(never);
 }
 
@@ -261,19 +262,23 @@ static void *consume_in_order(void *argument)
     return item(wrong + (count != SQ_ESHUTDOWN));
 }
 
-static void crowd_sees_everything_once(uint64_t capacity)
+static void crowd_sees_everything_once(uint64_t capacity, bool is_filled_first)
 {
     struct crowd *crowd = calloc(1, sizeof *crowd);
     assert_non_null(crowd);
     crowd->queue = make_queue(capacity, SQ_FIFO);
     struct producer producers[PRODUCERS];
     pthread_t putters[PRODUCERS], getters[CONSUMERS];
-    for (unsigned i = 0; i < CONSUMERS; i++)
+    for (unsigned i = 0; i < CONSUMERS && !is_filled_first; i++)
         getters[i] = start_thread(consume_in_order, crowd);
     for (unsigned i = 0; i < PRODUCERS; i++) {
         producers[i] = (struct producer){crowd, i};
         putters[i] = start_thread(produce_mixed, &producers[i]);
     }
+    if (is_filled_first)
+        wait_until(stats_of(crowd->queue).size == (capacity ? capacity : PRODUCERS * EACH));
+    for (unsigned i = 0; i < CONSUMERS && is_filled_first; i++)
+        getters[i] = start_thread(consume_in_order, crowd);
     for (unsigned i = 0; i < PRODUCERS; i++)
         assert_int_equal(end_thread(putters[i]), 0);
     assert_int_equal(sq_queue_join(crowd->queue, SQ_FOREVER), SQ_OK);
@@ -282,6 +287,8 @@ static void crowd_sees_everything_once(uint64_t capacity)
             assert_int_equal(atomic_load(&crowd->seen[p][n]), 1);
     sq_queue_stats stats = stats_of(crowd->queue);
     assert_true(capacity == 0 || stats.high_water <= capacity);
+    if (is_filled_first)
+        assert_int_equal(stats.high_water, capacity ? capacity : PRODUCERS * EACH);
     assert_int_equal(stats.gets, PRODUCERS * EACH);
     assert_int_equal(sq_queue_shutdown(crowd->queue, false), SQ_OK);
     for (unsigned i = 0; i < CONSUMERS; i++)
@@ -293,19 +300,32 @@ static void crowd_sees_everything_once(uint64_t capacity)
 static void every_item_is_seen_once_and_in_its_producers_order_when_unbounded(void **state)
 {
     (void)state;
-    crowd_sees_everything_once(0);
+    crowd_sees_everything_once(0, false);
 }
 
 static void every_item_is_seen_once_and_in_its_producers_order_when_bounded(void **state)
 {
     (void)state;
-    crowd_sees_everything_once(64);
+    crowd_sees_everything_once(64, false);
 }
 
-static void every_item_is_seen_once_and_in_its_producers_order_at_capacity_1(void **state)
+static void every_item_is_seen_once_and_in_its_producers_order_at_capacities_1_to_3(void **state)
 {
     (void)state;
-    crowd_sees_everything_once(1);
+    for (uint64_t capacity = 1; capacity <= 3; capacity++)
+        crowd_sees_everything_once(capacity, false);
+}
+
+static void every_item_is_seen_once_when_65536_are_there_before_the_first_get(void **state)
+{
+    (void)state;
+    crowd_sees_everything_once(65536, true);
+}
+
+static void every_item_is_seen_once_when_all_are_there_before_the_first_get(void **state)
+{
+    (void)state;
+    crowd_sees_everything_once(0, true);
 }
 
 /* ── time-outs against wakes ──────────────────────────────────────────────────────────────── */
@@ -321,7 +341,7 @@ static void *get_with_short_time_outs(void *argument)
     return NULL;
 }
 
-static void no_wake_is_lost_when_time_outs_race_with_it(void **state)
+static void no_wake_of_a_get_is_lost_when_time_outs_race_with_it(void **state)
 {
     (void)state;
     struct family family = {.queue = make_queue(0, SQ_FIFO)};
@@ -348,6 +368,75 @@ static void no_wake_is_lost_when_time_outs_race_with_it(void **state)
     sq_queue_free(family.queue);
 }
 
+static void *put_with_short_time_outs(void *argument)
+{
+    struct family *family = argument;
+    int result;
+    while ((result = sq_queue_put(family->queue, item(1), 1)) != SQ_ESHUTDOWN)
+        if (result == SQ_OK)
+            atomic_fetch_add(&family->finished, 1);
+    return NULL;
+}
+
+/* As above, from the other side: the queue is full, and each get makes room for one put. */
+static void no_wake_of_a_put_is_lost_when_time_outs_race_with_it(void **state)
+{
+    (void)state;
+    struct family family = {.queue = make_queue(1, SQ_FIFO)};
+    pthread_t timed[4], patient;
+    struct call call = {.queue = family.queue, .timeout_ms = SQ_FOREVER, .item = item(2)};
+    for (unsigned i = 0; i < 4; i++)
+        timed[i] = start_thread(put_with_short_time_outs, &family);
+    for (unsigned round = 0; round < 200; round++) {
+        void *got;
+        patient = start_thread(call_put, &call);
+        do {
+            wait_until(sq_queue_full(family.queue));
+            assert_int_equal(sq_queue_get(family.queue, SQ_NOWAIT, &got), SQ_OK);
+        } while (pthread_tryjoin_np(patient, NULL) != 0);
+    }
+    assert_int_equal(sq_queue_shutdown(family.queue, false), SQ_OK);
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(end_thread(timed[i]), 0);
+    sq_queue_stats stats = stats_of(family.queue);
+    assert_int_equal(stats.puts, stats.gets + stats.size);
+    assert_int_equal(atomic_load(&family.finished) + 200, stats.puts);
+    sq_queue_free(family.queue);
+}
+
+/* Joins until all is done, by short waits; a result that is neither is the thread's. */
+static void *join_with_short_time_outs(void *argument)
+{
+    struct family *family = argument;
+    int result;
+    do
+        result = sq_queue_join(family->queue, 1);
+    while (result == SQ_ETIMEDOUT);
+    return item(result + (atomic_load(&family->finished) != 1));
+}
+
+static void join_with_short_time_outs_sees_each_end_once_it_is_there(void **state)
+{
+    (void)state;
+    struct family family = {.queue = make_queue(0, SQ_FIFO)};
+    for (unsigned round = 0; round < 50; round++) {
+        pthread_t timed[3], patient;
+        struct call call = {.queue = family.queue, .timeout_ms = SQ_FOREVER};
+        atomic_store(&family.finished, 0);
+        assert_int_equal(sq_queue_put(family.queue, item(1), SQ_NOWAIT), SQ_OK);
+        for (unsigned i = 0; i < 3; i++)
+            timed[i] = start_thread(join_with_short_time_outs, &family);
+        patient = start_thread(call_join, &call);
+        wait_until(stats_of(family.queue).waiting_joins > 0);
+        atomic_store(&family.finished, 1);
+        assert_int_equal(sq_queue_task_done(family.queue, 1), SQ_OK);
+        for (unsigned i = 0; i < 3; i++)
+            assert_int_equal(end_thread(timed[i]), 0);
+        assert_int_equal(end_thread(patient), SQ_OK);
+    }
+    sq_queue_free(family.queue);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -361,8 +450,12 @@ int main(void)
         cmocka_unit_test(waiting_threads_use_no_cpu),
         cmocka_unit_test(every_item_is_seen_once_and_in_its_producers_order_when_unbounded),
         cmocka_unit_test(every_item_is_seen_once_and_in_its_producers_order_when_bounded),
-        cmocka_unit_test(every_item_is_seen_once_and_in_its_producers_order_at_capacity_1),
-        cmocka_unit_test(no_wake_is_lost_when_time_outs_race_with_it),
+        cmocka_unit_test(every_item_is_seen_once_and_in_its_producers_order_at_capacities_1_to_3),
+        cmocka_unit_test(every_item_is_seen_once_when_65536_are_there_before_the_first_get),
+        cmocka_unit_test(every_item_is_seen_once_when_all_are_there_before_the_first_get),
+        cmocka_unit_test(no_wake_of_a_get_is_lost_when_time_outs_race_with_it),
+        cmocka_unit_test(no_wake_of_a_put_is_lost_when_time_outs_race_with_it),
+        cmocka_unit_test(join_with_short_time_outs_sees_each_end_once_it_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

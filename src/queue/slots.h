@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Where the items of a FIFO are: a ticket, which is the how-manieth item this is, has its slot.
+ *
+ *     ring       one array, as large as the capacity; the ticket modulo its size is the slot
+ *     segments   arrays of SQI_SEGMENT_SLOTS, made as tickets get there, used again once read:
+ *                for a FIFO without a capacity, or with one above SQI_RING_SLOTS_MAX
+ *
+ *            at_head[k & 1]                         at_tail[m & 1]
+ *                 ▼                                      ▼
+ *     spare … [ segment k ] ─► [ segment k + 1 ] ─► … [ segment m ]
+ *              read from here                          written here
+ *
+ * A ring is a segment that is its own successor, so finding a slot is the same for both.
+ *
+ * Slots are never freed before the queue is, though segments that are not needed give their pages
+ * back to the system (madvise). That is what lets a get read a slot before it has claimed the
+ * ticket: the slot may by then be another ticket's, or zero, and the claim fails; but it is there.
+ * What a program keeps of a burst is addresses, and 32 bytes a segment.
+ *
+ * Invariants
+ * 1. at_tail[k & 1] is segment k from before the first claim of a put in it until after the first
+ *    claim in segment k + 1; so a put whose claim succeeds has read the right one. at_head is
+ *    the same for the claims of gets.
+ * 2. Segment k becomes spare when head has passed its end: all its items were read then.
+ * 3. `published` of a slot only ever grows, or is wiped to 0 with its page.
+ *
+ * Rejected: freeing segments (each get would have to announce which one it is about to read, with
+ * a barrier); reading only after the claim (a mark a slot that it was read, which doubles the cache
+ * lines that travel back); one huge mapping for all tickets (address space is limited, and where
+ * overcommit is refused so is that).
+ */
+#ifndef SQI_QUEUE_SLOTS_H
+#define SQI_QUEUE_SLOTS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#ifndef SQI_SEGMENT_SHIFT /* tests make segments tiny */
+#define SQI_SEGMENT_SHIFT 12
+#endif
+#define SQI_SEGMENT_SLOTS (UINT64_C(1) << SQI_SEGMENT_SHIFT) /* 64 KiB */
+#define SQI_RING_SLOTS_MAX (UINT64_C(1) << 20)               /* 16 MiB */
+#define SQI_SEGMENTS_HOT_MAX 4                               /* spare ones that keep their pages */
+
+struct sqi_slot {
+    _Atomic uint64_t published; /* the ticket of its item, plus 1; another: not yet, or no more */
+    _Atomic(void *) item;
+};
+_Static_assert(sizeof(struct sqi_slot) == 16, "four slots in a cache line");
+
+struct sqi_segment {
+    struct sqi_slot *slots;
+    struct sqi_segment *next;   /* the next in order, or the next spare one */
+    struct sqi_segment *before; /* made before this one */
+};
+
+struct sqi_slots {
+    /* constant */
+    uint64_t index_mask; /* slots of a segment, less 1 */
+    unsigned segment_shift;
+    bool is_segmented;
+    void *ring; /* as allocated */
+
+    _Atomic(struct sqi_slot *) at_tail[2], at_head[2];
+    _Atomic uint64_t tail_number, head_number; /* of the segments last made ready */
+
+    pthread_mutex_t lock; /* guards what follows, and changes of what stands before */
+    struct sqi_segment *tail_segment, *head_segment, *hot, *cold;
+    unsigned hot_count;
+    _Atomic(struct sqi_segment *) made; /* all of them, the last one first */
+};
+
+/* For capacity items at most, or any number: UINT64_MAX. SQ_OK or SQ_ENOMEM. */
+int sqi_slots_init(struct sqi_slots *slots, uint64_t capacity);
+
+/* Gives all memory back. Also in the child of a fork. */
+void sqi_slots_free(struct sqi_slots *slots);
+
+/* Consecutive tickets take turns between neighbouring cache lines: who writes one slot then seldom
+   takes the line from who reads the one before. */
+#define SQI_LINE_SLOTS 4
+#define SQI_SPREAD_SHIFT 1
+#define SQI_SPREAD_LINES (1 << SQI_SPREAD_SHIFT)
+#define SQI_SPREAD_SLOTS (SQI_SPREAD_LINES * SQI_LINE_SLOTS)
+
+static inline struct sqi_slot *sqi_slot_in(const struct sqi_slots *slots, struct sqi_slot *segment,
+                                           uint64_t ticket)
+{
+    uint64_t index = ticket & slots->index_mask, within = index % SQI_SPREAD_SLOTS;
+    return segment + (index - within) + within % SQI_SPREAD_LINES * SQI_LINE_SLOTS +
+           within / SQI_SPREAD_LINES;
+}
+
+/* The segment of a ticket that tail, or head, has come to. To be read before the claim: invariant 1
+   holds for those alone. Relaxed: ordered by the acquire load that gave the ticket, for tail and
+   head come to a segment by a release after it was made ready. */
+
+static inline struct sqi_slot *sqi_slots_at_tail(struct sqi_slots *slots, uint64_t ticket)
+{
+    return atomic_load_explicit(&slots->at_tail[ticket >> slots->segment_shift & 1],
+                                memory_order_relaxed);
+}
+
+static inline struct sqi_slot *sqi_slots_at_head(struct sqi_slots *slots, uint64_t ticket)
+{
+    return atomic_load_explicit(&slots->at_head[ticket >> slots->segment_shift & 1],
+                                memory_order_relaxed);
+}
+
+/* How many tickets from this one on have their slots in the same segment. */
+static inline uint64_t sqi_slots_run(const struct sqi_slots *slots, uint64_t ticket)
+{
+    return slots->is_segmented ? SQI_SEGMENT_SLOTS - (ticket & slots->index_mask) : UINT64_MAX;
+}
+
+/* Whether this ticket's segment has to be made ready before it may be claimed. */
+static inline bool sqi_slots_begins(const struct sqi_slots *slots, uint64_t ticket)
+{
+    return slots->is_segmented && (ticket & slots->index_mask) == 0;
+}
+
+/* Whether gets may look for this ticket: its segment was made ready for them. */
+static inline bool sqi_slots_is_ready(const struct sqi_slots *slots, uint64_t ticket)
+{
+    /* Acquire: pairs with the release store in sqi_slots_advance(). */
+    return !sqi_slots_begins(slots, ticket) ||
+           atomic_load_explicit(&slots->head_number, memory_order_acquire) >= ticket >>
+               SQI_SEGMENT_SHIFT;
+}
+
+/* Makes the segment that begins with this ticket ready for puts. Tail is there, or was: SQ_OK, or
+   SQ_ENOMEM and nothing changed. */
+int sqi_slots_extend(struct sqi_slots *slots, uint64_t ticket);
+
+/* Makes the segment that begins with this ticket ready for gets. Head is there, or was, and tail
+   beyond it. The segment before becomes spare. */
+void sqi_slots_advance(struct sqi_slots *slots, uint64_t ticket);
+
+#endif
