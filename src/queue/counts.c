@@ -3,26 +3,7 @@
 
 #include <assert.h>
 
-#include "base/membarrier.h"
 #include "queue/interleave.h"
-#include "queue/relax.h"
-
-/* ThreadSanitizer does not see what membarrier orders. */
-#if defined __SANITIZE_THREAD__
-#define BIAS_ALLOWED 0
-#elif defined __has_feature
-#if __has_feature(thread_sanitizer)
-#define BIAS_ALLOWED 0
-#endif
-#endif
-#ifndef BIAS_ALLOWED
-#define BIAS_ALLOWED 1
-#endif
-
-/* A barrier takes 5 to 45 µs, and the bias saves some 5 ns a put: it is worth one sleep in so many
-   puts, and some at the start. */
-#define PUTS_A_SLEEP 4096
-#define SLEEPS_AT_START 16
 
 #define SNAPSHOT_TRIES 1000
 
@@ -38,79 +19,17 @@ static void unlock(struct sqi_counts *counts)
     assert(!failed);
 }
 
-_Thread_local char sqi_thread_mark;
-
-void sqi_counts_init(struct sqi_counts *counts, uint64_t capacity, uintptr_t bias)
+void sqi_counts_init(struct sqi_counts *counts, uint64_t capacity, uintptr_t bias_owner)
 {
-    if (!BIAS_ALLOWED || !sqi_membarrier_works())
-        bias = SQI_BIAS_ENDED;
-    *counts = (struct sqi_counts){
-        .capacity = capacity,
-        .began_biased = bias != SQI_BIAS_ENDED,
-        .bias = bias,
-    };
+    *counts = (struct sqi_counts){.capacity = capacity};
+    sqi_bias_init(&counts->bias, bias_owner);
     int failed = pthread_mutex_init(&counts->lock, NULL);
     assert(!failed); /* only attributes could make it fail */
 }
 
-/* ── the bias ─────────────────────────────────────────────────────────────────────────────── */
-
-/* With the lock held. */
-static bool has_bias(const struct sqi_counts *counts)
-{
-    return atomic_load_explicit(&counts->bias, memory_order_relaxed) != SQI_BIAS_ENDED;
-}
-
-/* With the lock held. */
-static void end_bias(struct sqi_counts *counts)
-{
-    unsigned turn = 0;
-    atomic_store(&counts->bias, SQI_BIAS_ENDING);
-    (void)
-        sqi_membarrier(); /* pairs with the order of the stores and loads in sqi_fifo_claim_any() */
-    SQI_INTERLEAVE();
-    /* Acquire: pairs with the release store there, and shows the tail that was claimed. */
-    while (atomic_load_explicit(&counts->is_claiming, memory_order_acquire))
-        sqi_relax(&turn);
-    /* Release: pairs with the acquire load of who is about to claim by compare-and-swap. */
-    atomic_store_explicit(&counts->bias, SQI_BIAS_ENDED, memory_order_release);
-}
-
-void sqi_counts_end_bias(struct sqi_counts *counts)
-{
-    /* With the lock: another thread may be half-way through it. */
-    lock(counts);
-    if (has_bias(counts))
-        end_bias(counts);
-    unlock(counts);
-}
-
-bool sqi_counts_take_bias(struct sqi_counts *counts)
-{
-    uintptr_t whose = SQI_BIAS_NOBODY;
-    if (atomic_compare_exchange_strong(&counts->bias, &whose, sqi_self()))
-        return true;
-    sqi_counts_end_bias(counts);
-    return false;
-}
-
-void sqi_counts_before_sleep(struct sqi_counts *counts)
-{
-    if (!counts->began_biased)
-        return;
-    lock(counts);
-    if (has_bias(counts)) {
-        uint64_t tail = atomic_load(&counts->tail) & SQI_TICKET;
-        bool too_many = ++counts->biased_sleeps > SLEEPS_AT_START + tail / PUTS_A_SLEEP;
-        if (too_many || sqi_membarrier() < 0)
-            end_bias(counts);
-    }
-    unlock(counts);
-}
-
 void sqi_counts_close(struct sqi_counts *counts)
 {
-    sqi_counts_end_bias(counts);
+    sqi_bias_end(&counts->bias); /* a plain store of tail would erase the bit */
     SQI_INTERLEAVE();
     atomic_fetch_or(&counts->tail, SQI_CLOSED);
 }
@@ -125,29 +44,15 @@ static uint64_t look_at_tail(struct sqi_counts *counts)
     return tail;
 }
 
-/* A lower bound of tail: tail itself, unless what is at hand is `more` beyond `done` already. The
-   producers' line is theirs, and a look at it slows them down. */
-static uint64_t tail_at_least(struct sqi_counts *counts, uint64_t done, uint64_t more)
-{
-    /* Relaxed, both: as above. Mostly head is enough, for done is counted after the get. */
-    uint64_t head = atomic_load_explicit(&counts->head, memory_order_relaxed) & SQI_TICKET;
-    if (head >= done && head - done >= more)
-        return head;
-    uint64_t tail_seen = atomic_load_explicit(&counts->tail_seen, memory_order_relaxed);
-    return tail_seen >= done && tail_seen - done >= more ? tail_seen : look_at_tail(counts);
-}
-
 int sqi_counts_task_done(struct sqi_counts *counts, size_t n, uint64_t *ret_unfinished)
 {
-    uint64_t done = atomic_load(&counts->done), bound;
-    do {
-        bound = tail_at_least(counts, done, n);
-        *ret_unfinished = bound - done;
+    while (!sqi_counts_try_done(counts, n, ret_unfinished)) {
+        uint64_t done = atomic_load(&counts->done);
+        SQI_INTERLEAVE();
+        *ret_unfinished = look_at_tail(counts) - done;
         if (n > *ret_unfinished)
             return SQ_ETOOMANY;
-        SQI_INTERLEAVE();
-    } while (!atomic_compare_exchange_weak(&counts->done, &done, done + n));
-    *ret_unfinished -= n;
+    }
     return SQ_OK;
 }
 

@@ -28,21 +28,8 @@
  * with a gate's word, which is seq_cst too, the pairs of gate.h need no fence (on x86 such loads
  * are plain moves; the compare-and-swaps are there anyway).
  *
- * The bias. As long as only one thread puts, it moves tail by plain stores: a compare-and-swap
- * waits until the slot written before it has come from another cache, and costs half the speed.
- * Every other party then pays (membarrier.h):
- *
- *     put by the thread that has the bias          who ends the bias
- *     is_claiming = true                           bias = SQI_BIAS_ENDING
- *     the bias still mine? no: as others do        sqi_membarrier()
- *     tail = tail + n, without the closed bit      wait until !is_claiming
- *     is_claiming = false                          bias = SQI_BIAS_ENDED
- *
- * Either the put sees that the bias is ending, or its claim is waited for; and nobody claims in the
- * other way before it has ended. The first thread that
- * puts has it, or, where a single producer was promised, whoever puts. It ends, for good, when
- * another thread puts, when the queue is closed, when gets sleep so often that their barriers cost
- * more than it saves, or when membarrier begins to fail.
+ * The bias: while one thread alone puts, it changes tail by plain stores (bias.h). What is said
+ * above holds for these, too: they come one after the other.
  *
  * Rejected: `unfinished` as a number of its own (an addition that all producers and consumers
  * share); task_done as add-and-undo (join could see the addition).
@@ -55,6 +42,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "queue/bias.h"
+#include "queue/interleave.h"
 #include "sealq/queue.h"
 
 #define SQI_CLOSED (UINT64_C(1) << 63)
@@ -67,61 +56,31 @@
 /* Two cache lines: some processors fetch them in pairs. */
 #define SQI_APART 128
 
-#define SQI_BIAS_ENDED ((uintptr_t)0)   /* for good */
-#define SQI_BIAS_ENDING ((uintptr_t)1)  /* it may still be in use */
-#define SQI_BIAS_NOBODY ((uintptr_t)2)  /* yet: the first that puts takes it */
-#define SQI_BIAS_ANYBODY ((uintptr_t)3) /* at a time: whoever puts */
-
 struct sqi_counts {
-    uint64_t capacity;      /* constant; SQI_UNBOUNDED: none */
-    bool began_biased;      /* constant */
-    _Atomic uintptr_t bias; /* whose it is: a thread's sqi_self(), or one of the above */
+    uint64_t capacity; /* constant; SQI_UNBOUNDED: none */
 
     /* the producers' */
     _Alignas(SQI_APART) _Atomic uint64_t tail;
     _Atomic uint64_t head_seen;  /* head as a put last saw it: at most head */
     _Atomic uint64_t high_water; /* the largest size that a put has seen */
-    atomic_bool is_claiming;     /* a biased put is */
+    _Atomic uint64_t put_limit;  /* of a FIFO: tickets below it may be claimed, see fifo.h */
+    struct sqi_bias bias;        /* of puts */
 
     /* the consumers' */
     _Alignas(SQI_APART) _Atomic uint64_t head;
     _Atomic uint64_t done;
     _Atomic uint64_t tail_seen; /* tail as somebody here last saw it: at most tail */
+    _Atomic uint64_t get_limit; /* of a FIFO: tickets below it may be looked for */
 
-    _Alignas(SQI_APART) pthread_mutex_t lock; /* guards what follows, and the ends of the bias */
-    uint64_t biased_sleeps;                   /* of gets, with a barrier each */
+    _Alignas(SQI_APART) pthread_mutex_t lock; /* guards the drain */
     uint64_t drained_from; /* head before the drain; read when SQI_DRAINED is set */
 };
 
-/* bias: SQI_BIAS_NOBODY, SQI_BIAS_ANYBODY, or SQI_BIAS_ENDED for none. */
-void sqi_counts_init(struct sqi_counts *counts, uint64_t capacity, uintptr_t bias);
-
-/* For a put that finds the bias another's: takes it when it is nobody's yet, else ends it. Whether
-   it has it now. */
-bool sqi_counts_take_bias(struct sqi_counts *counts);
-
-/* Returns once the bias has ended, by whomever. */
-void sqi_counts_end_bias(struct sqi_counts *counts);
-
-/* Which thread this is: an address, used again only after the thread has ended. */
-extern _Thread_local char sqi_thread_mark __attribute__((tls_model("initial-exec")));
-
-static inline uintptr_t sqi_self(void)
-{
-    return (uintptr_t)&sqi_thread_mark;
-}
-
-/* For a get that is about to sleep, after sqi_gate_enter() and before the look: either the look
-   sees what a biased put has claimed, or that put sees the sleeper. */
-void sqi_counts_before_sleep(struct sqi_counts *counts);
+/* bias_owner: as for sqi_bias_init(). */
+void sqi_counts_init(struct sqi_counts *counts, uint64_t capacity, uintptr_t bias_owner);
 
 /* No more puts from here on. */
 void sqi_counts_close(struct sqi_counts *counts);
-
-/* What sq_queue_task_done() does: SQ_OK or SQ_ETOOMANY. *ret_unfinished: how many items are, as far
-   as it takes no look at tail; so 0 says that these may be the ones that joiners wait for. On
-   failure exactly. */
-int sqi_counts_task_done(struct sqi_counts *counts, size_t n, uint64_t *ret_unfinished);
 
 /* Closed before: claims all tickets from head to tail, for good and in one step. How many, from
  *ret_first on; 0 when that was done before. */
@@ -156,6 +115,27 @@ static inline bool sqi_counts_has_items(const struct sqi_counts *counts)
 {
     uint64_t head = atomic_load(&counts->head) & SQI_TICKET;
     return (atomic_load(&counts->tail) & SQI_TICKET) != head;
+}
+
+/* What sq_queue_task_done() does: SQ_OK or SQ_ETOOMANY. *ret_unfinished: how many items are, as far
+   as it takes no look at tail; so 0 says that these may be the ones that joiners wait for. On
+   failure exactly. */
+int sqi_counts_task_done(struct sqi_counts *counts, size_t n, uint64_t *ret_unfinished);
+
+/* The same, if nothing is in the way: whether it was counted. */
+static inline bool sqi_counts_try_done(struct sqi_counts *counts, size_t n,
+                                       uint64_t *ret_unfinished)
+{
+    uint64_t done = atomic_load(&counts->done);
+    /* Relaxed, both: any value that head or tail ever had is a lower bound of tail. Mostly head is
+       enough, for done is counted after the get. */
+    uint64_t bound = atomic_load_explicit(&counts->head, memory_order_relaxed) & SQI_TICKET;
+    if (__builtin_expect(bound < done || bound - done < n, 0))
+        bound = atomic_load_explicit(&counts->tail_seen, memory_order_relaxed);
+    SQI_INTERLEAVE();
+    *ret_unfinished = bound - done - n;
+    return bound >= done && bound - done >= n &&
+           atomic_compare_exchange_strong(&counts->done, &done, done + n);
 }
 
 /* Makes the high-water mark what it should be after a claim that ended at this tail. */

@@ -44,28 +44,31 @@
 
 #include "queue/counts.h"
 #include "queue/interleave.h"
+#include "queue/pace.h"
 #include "queue/slots.h"
 
 /* The most that one claim of a get takes. */
 #define SQI_FIFO_BATCH_MAX 64
 
+/* With fewer items, or less room, ahead: too close to the other side, see pace.h. */
+#ifndef SQI_FIFO_DISTANCE
+#define SQI_FIFO_DISTANCE 64
+#endif
+
 struct sqi_fifo {
     struct sqi_counts counts;
     struct sqi_slots slots;
+    _Alignas(SQI_APART) struct sqi_pace put_pace;
+    _Alignas(SQI_APART) struct sqi_pace get_pace;
 };
 
-/* What a look at both numbers says: a ticket to go on with, or why there is none. */
-struct sqi_fifo_look {
-    uint64_t ticket; /* the tail or head as it is now */
-    int64_t result;  /* how many tickets there may be from it on, at least 1, or a code */
-};
+/* When sqi_fifo_add() did not: clears away what was in its way. SQ_OK, or why nothing can be put:
+   SQ_EFULL, SQ_ESHUTDOWN, SQ_ENOMEM. */
+int sqi_fifo_find_room(struct sqi_fifo *fifo);
 
-/* When tail and head_seen show no room: SQ_EFULL, SQ_ESHUTDOWN, or how many may be put. */
-struct sqi_fifo_look sqi_fifo_find_room(struct sqi_fifo *fifo, uint64_t tail);
-
-/* When the slot of ticket head is not published: SQ_EEMPTY, SQ_ESHUTDOWN, or 1, which says to look
-   again. Waits while the put that has the ticket is at work. */
-struct sqi_fifo_look sqi_fifo_find_item(struct sqi_fifo *fifo, uint64_t head);
+/* When sqi_fifo_take() did not: waits for a put that is at work. SQ_OK, or why there is nothing to
+   take: SQ_EEMPTY, SQ_ESHUTDOWN. */
+int sqi_fifo_find_item(struct sqi_fifo *fifo);
 
 /* Closed before: takes out all that is in it, drops it, and counts it as done. When two threads do
    it at once, one of them finds nothing left and does not wait for the other. */
@@ -73,133 +76,105 @@ void sqi_fifo_drain(struct sqi_fifo *fifo, void (*drop)(void *item, void *contex
 
 #define SQI_INLINE static inline __attribute__((always_inline))
 
-/* The tickets that a put has. */
-struct sqi_fifo_claim {
-    uint64_t ticket; /* the first of them */
-    struct sqi_slot *segment;
-    int64_t count;  /* at least 1, or SQ_EFULL, SQ_ESHUTDOWN, SQ_ENOMEM */
-    bool is_biased; /* claimed by a plain store */
-};
-
-/* Claims n tickets at most. */
-SQI_INLINE struct sqi_fifo_claim sqi_fifo_claim(struct sqi_fifo *fifo, size_t n, bool is_biased)
+/* Claims n tickets at most from *tail on: how many; 0 when something is in the way. */
+SQI_INLINE uint64_t sqi_fifo_claim(struct sqi_fifo *fifo, size_t n, enum sqi_bias_way way,
+                                   uint64_t *tail, struct sqi_slot **ret_segment)
 {
     struct sqi_counts *counts = &fifo->counts;
-    uint64_t tail = atomic_load(&counts->tail), count;
+    *tail = atomic_load(&counts->tail);
+    /* Acquire: pairs with the release store in sqi_fifo_find_room(). */
+    uint64_t limit = atomic_load_explicit(&counts->put_limit, memory_order_acquire);
+    if (__builtin_expect(*tail >= limit, 0)) /* a closed tail always is */
+        return 0;
+    *ret_segment = sqi_slots_at_tail(&fifo->slots, *tail); /* before the claim: see slots.h */
+    uint64_t count = n > 1 && n > limit - *tail ? limit - *tail : n;
+    SQI_INTERLEAVE();
+    if (way == SQI_BY_SWAP)
+        return atomic_compare_exchange_strong(&counts->tail, tail, *tail + count) ? count : 0;
+    /* Relaxed: the release store of `published` comes behind it. */
+    atomic_store_explicit(&counts->tail, *tail + count, memory_order_relaxed);
+    return count;
+}
+
+/* Puts n items at most, if nothing is in the way: how many, or 0. *ret_way: how it claimed, for
+   sqi_gate_wake_one(). */
+SQI_INLINE size_t sqi_fifo_add(struct sqi_fifo *fifo, void *const *items, size_t n,
+                               enum sqi_bias_way *ret_way)
+{
+    uint64_t ticket, count = 0;
     struct sqi_slot *segment;
-    do {
-        /* Acquire: pairs with the stores of head_seen, so that slots below it may be written. */
-        uint64_t used = tail - atomic_load_explicit(&counts->head_seen, memory_order_acquire);
-        uint64_t room = counts->capacity - used;
-        /* Full as it seems, closed (tail is huge then), or tail is older than head_seen. */
-        if (__builtin_expect(used >= counts->capacity, 0)) {
-            struct sqi_fifo_look look = sqi_fifo_find_room(fifo, tail);
-            if (look.result < 0)
-                return (struct sqi_fifo_claim){.count = look.result};
-            tail = look.ticket;
-            room = (uint64_t)look.result;
-        }
-        if (__builtin_expect(sqi_slots_begins(&fifo->slots, tail), 0) &&
-            sqi_slots_extend(&fifo->slots, tail) < 0)
-            return (struct sqi_fifo_claim){.count = SQ_ENOMEM};
-        segment = sqi_slots_at_tail(&fifo->slots, tail); /* before the claim: see slots.h */
-        count = 1;
-        if (n > 1) {
-            uint64_t run = sqi_slots_run(&fifo->slots, tail);
-            count = n < room ? n : room;
-            count = count < run ? count : run;
-        }
-        SQI_INTERLEAVE();
-        if (is_biased) {
-            /* Relaxed: the release store of `published` comes behind it. */
-            atomic_store_explicit(&counts->tail, tail + count, memory_order_relaxed);
-            break;
-        }
-    } while (!atomic_compare_exchange_strong(&counts->tail, &tail, tail + count));
-    return (struct sqi_fifo_claim){tail, segment, (int64_t)count, is_biased};
-}
-
-/* Claims as sqi_fifo_claim() does, by plain stores for who has the bias: see counts.h. */
-SQI_INLINE struct sqi_fifo_claim sqi_fifo_claim_any(struct sqi_fifo *fifo, size_t n)
-{
-    struct sqi_counts *counts = &fifo->counts;
-    /* Acquire: pairs with the release store in end_bias(). */
-    uintptr_t bias = atomic_load_explicit(&counts->bias, memory_order_acquire), self = sqi_self();
-    if (bias == SQI_BIAS_ENDED ||
-        (bias != self && bias != SQI_BIAS_ANYBODY && !sqi_counts_take_bias(counts)))
-        return sqi_fifo_claim(fifo, n, false);
-    struct sqi_fifo_claim claim = {.count = 0};
-    atomic_store_explicit(&counts->is_claiming, true, memory_order_relaxed);
-    atomic_signal_fence(memory_order_seq_cst); /* pairs with sqi_membarrier() in end_bias() */
-    if (atomic_load_explicit(&counts->bias, memory_order_relaxed) > SQI_BIAS_ENDING)
-        claim = sqi_fifo_claim(fifo, n, true);
-    /* Release: pairs with the acquire load in end_bias(). */
-    atomic_store_explicit(&counts->is_claiming, false, memory_order_release);
-    if (claim.count != 0)
-        return claim;
-    sqi_counts_end_bias(counts);
-    return sqi_fifo_claim(fifo, n, false);
-}
-
-/* How many were put, at least 1, or SQ_EFULL, SQ_ESHUTDOWN, SQ_ENOMEM. *ret_biased: by plain
-   stores, for sqi_gate_wake_one(). */
-SQI_INLINE int64_t sqi_fifo_put(struct sqi_fifo *fifo, void *const *items, size_t n,
-                                bool *ret_biased)
-{
-    struct sqi_fifo_claim claim = sqi_fifo_claim_any(fifo, n);
-    if (__builtin_expect(claim.count < 0, 0))
-        return claim.count;
+    *ret_way = sqi_bias_enter(&fifo->counts.bias);
+    if (*ret_way == SQI_BY_SWAP) {
+        count = sqi_fifo_claim(fifo, n, SQI_BY_SWAP, &ticket, &segment);
+    } else if (*ret_way == SQI_BY_STORE) {
+        count = sqi_fifo_claim(fifo, n, SQI_BY_STORE, &ticket, &segment);
+        sqi_bias_leave(&fifo->counts.bias);
+    }
+    if (__builtin_expect(count == 0, 0))
+        return 0;
     SQI_INTERLEAVE();
     size_t i = 0;
     do {
-        struct sqi_slot *slot = sqi_slot_in(&fifo->slots, claim.segment, claim.ticket);
+        struct sqi_slot *slot = sqi_slot_in(&fifo->slots, segment, ticket);
         atomic_store_explicit(&slot->item, items[i], memory_order_relaxed);
-        /* Release: pairs with the acquire load in sqi_fifo_read(). */
-        atomic_store_explicit(&slot->published, ++claim.ticket, memory_order_release);
-    } while (n > 1 && ++i < (size_t)claim.count);
-    sqi_counts_note_size(&fifo->counts, claim.ticket);
-    *ret_biased = claim.is_biased;
-    return claim.count;
+        /* Release: pairs with the acquire load in sqi_fifo_take(). */
+        atomic_store_explicit(&slot->published, ++ticket, memory_order_release);
+    } while (n > 1 && ++i < count);
+    sqi_counts_note_size(&fifo->counts, ticket);
+    return count;
 }
 
-/* How many of the tickets from head on are published, n at most, and their items. */
-SQI_INLINE size_t sqi_fifo_read(struct sqi_fifo *fifo, uint64_t head, size_t n, void **items)
+/* Takes n items at most, n no more than SQI_FIFO_BATCH_MAX, if they are at hand: how many, or 0. In
+   either case items may have been written. */
+SQI_INLINE size_t sqi_fifo_take(struct sqi_fifo *fifo, size_t n, void **items)
 {
+    struct sqi_counts *counts = &fifo->counts;
+    uint64_t head = atomic_load(&counts->head);
+    /* Acquire: pairs with the release store in sqi_fifo_find_item(). */
+    uint64_t limit = atomic_load_explicit(&counts->get_limit, memory_order_acquire);
+    if (__builtin_expect(head >= limit, 0)) /* after a drain it always is */
+        return 0;
+    n = n > 1 && n > limit - head ? limit - head : n;
     struct sqi_slot *segment = sqi_slots_at_head(&fifo->slots, head);
     size_t count = 0;
     do {
         struct sqi_slot *slot = sqi_slot_in(&fifo->slots, segment, head + count);
-        /* Acquire: pairs with the release store in sqi_fifo_put(). */
+        /* Acquire: pairs with the release store in sqi_fifo_add(). */
         if (atomic_load_explicit(&slot->published, memory_order_acquire) != head + count + 1)
             break;
         /* Relaxed: the claim tells whether it was the right item. */
         items[count] = atomic_load_explicit(&slot->item, memory_order_relaxed);
     } while (++count < n);
+    SQI_INTERLEAVE();
+    if (__builtin_expect(
+            count == 0 || !atomic_compare_exchange_strong(&counts->head, &head, head + count), 0))
+        return 0;
     return count;
 }
 
-/* Takes n items at most, n no more than SQI_FIFO_BATCH_MAX: how many, at least 1, or SQ_EEMPTY,
-   SQ_ESHUTDOWN. items may be written in any case. */
-SQI_INLINE int64_t sqi_fifo_get(struct sqi_fifo *fifo, size_t n, void **items)
+/* How many were put, at least 1, or SQ_EFULL, SQ_ESHUTDOWN, SQ_ENOMEM. */
+static inline int64_t sqi_fifo_put(struct sqi_fifo *fifo, void *const *items, size_t n,
+                                   enum sqi_bias_way *ret_way)
 {
-    struct sqi_counts *counts = &fifo->counts;
-    uint64_t head = atomic_load(&counts->head);
-    for (;;) {
-        size_t count = 0;
-        if (__builtin_expect(sqi_slots_is_ready(&fifo->slots, head), 1)) {
-            uint64_t run = n > 1 ? sqi_slots_run(&fifo->slots, head) : 1;
-            count = sqi_fifo_read(fifo, head, n < run ? n : (size_t)run, items);
-        }
-        SQI_INTERLEAVE();
-        if (__builtin_expect(count == 0, 0)) {
-            struct sqi_fifo_look look = sqi_fifo_find_item(fifo, head);
-            if (look.result < 0)
-                return look.result;
-            head = look.ticket;
-        } else if (atomic_compare_exchange_strong(&counts->head, &head, head + count)) {
-            return (int64_t)count;
-        }
+    size_t count;
+    while ((count = sqi_fifo_add(fifo, items, n, ret_way)) == 0) {
+        int result = sqi_fifo_find_room(fifo);
+        if (result < 0)
+            return result;
     }
+    return (int64_t)count;
+}
+
+/* How many were taken, at least 1, or SQ_EEMPTY, SQ_ESHUTDOWN. */
+static inline int64_t sqi_fifo_get(struct sqi_fifo *fifo, size_t n, void **items)
+{
+    size_t count;
+    while ((count = sqi_fifo_take(fifo, n, items)) == 0) {
+        int result = sqi_fifo_find_item(fifo);
+        if (result < 0)
+            return result;
+    }
+    return (int64_t)count;
 }
 
 #endif

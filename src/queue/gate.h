@@ -34,8 +34,8 @@
  * (counts.h), or a critical section. The same holds for "publish, then read waking" against "leave,
  * then look".
  *
- * A put that is biased publishes by plain stores, and the processor may read the word before they
- * are visible. Who waits therefore calls sqi_counts_before_sleep() between enter and look. As to
+ * Who has a bias (bias.h) publishes by plain stores, and the processor may read the word before
+ * they are visible. Who waits therefore calls sqi_bias_before_sleep() between enter and look. As to
  * `waking`, a biased waker that sees sleepers reads the word again by a read-modify-write: that and
  * the one of leave come one after the other, and the second sees what was done before the first.
  *
@@ -53,6 +53,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "queue/bias.h"
 
 struct sqi_gate {
     _Alignas(64) _Atomic uint64_t word; /* a cache line of its own; zero is a gate at rest */
@@ -75,11 +77,12 @@ void sqi_gate_leave(struct sqi_gate *gate);
 void sqi_gate_wake_sleeper(struct sqi_gate *gate);
 
 /* After publishing: wake a sleeper unless there is none or a wake is in flight already. Where
-   nobody sleeps this is one load. is_biased: published by plain stores. */
-static inline void sqi_gate_wake_one(struct sqi_gate *gate, bool is_biased)
+   nobody sleeps this is one load. way: how it was published. */
+static inline void sqi_gate_wake_one(struct sqi_gate *gate, enum sqi_bias_way way)
 {
     uint64_t word = atomic_load(&gate->word);
-    if (__builtin_expect(word >= SQI_GATE_SLEEPER, 0) && (is_biased || !(word & SQI_GATE_WAKING)))
+    if (__builtin_expect(word >= SQI_GATE_SLEEPER, 0) &&
+        (way == SQI_BY_STORE || !(word & SQI_GATE_WAKING)))
         sqi_gate_wake_sleeper(gate);
 }
 

@@ -45,8 +45,9 @@
 
 struct sq_queue {
     /* constant */
-    bool is_fifo;
+    uint32_t fast_generation; /* that of forks in a FIFO; else 0, which is none */
     uint32_t fork_generation;
+    bool is_fifo;
     void (*drop)(void *item, void *context);
     void *context;
 
@@ -86,13 +87,14 @@ int sq_queue_create(const sq_queue_options *options, sq_queue **ret_queue)
         return sqi_fail(SQ_ENOMEM);
     *queue = (sq_queue){
         .is_fifo = options->order == SQ_FIFO,
+        .fast_generation = options->order == SQ_FIFO ? sqi_fork_generation() : 0,
         .fork_generation = sqi_fork_generation(),
         .drop = options->drop,
         .context = options->context,
     };
     uint64_t capacity = options->capacity ? options->capacity : SQI_UNBOUNDED;
     sqi_counts_init(&queue->fifo.counts, capacity,
-                    !queue->is_fifo            ? SQI_BIAS_ENDED
+                    !queue->is_fifo            ? SQI_BIAS_ENDED /* the pile's lock is around it */
                     : options->single_producer ? SQI_BIAS_ANYBODY
                                                : SQI_BIAS_NOBODY);
     if (queue->is_fifo)
@@ -152,32 +154,14 @@ struct attempt {
    SQ_ETIMEDOUT when it must wait, any other when waiting does not help. */
 typedef int64_t try_function(sq_queue *queue, const struct attempt *attempt);
 
-static inline __attribute__((always_inline)) int64_t put_items(sq_queue *queue, void *const *items,
-                                                               size_t count)
-{
-    bool is_biased = false;
-    int64_t result = __builtin_expect(queue->is_fifo, 1)
-                         ? sqi_fifo_put(&queue->fifo, items, count, &is_biased)
-                         : sqi_pile_put(&queue->pile, items, count);
-    if (result > 0)
-        sqi_gate_wake_one(&queue->get_gate, is_biased);
-    return result;
-}
-
 static int64_t try_put(sq_queue *queue, const struct attempt *attempt)
 {
-    return put_items(queue, attempt->put_items, attempt->count);
-}
-
-static inline __attribute__((always_inline)) int64_t get_item(sq_queue *queue, void **ret_item)
-{
-    void *item;
-    int64_t result = __builtin_expect(queue->is_fifo, 1) ? sqi_fifo_get(&queue->fifo, 1, &item)
-                                                         : sqi_pile_get(&queue->pile, 1, &item);
-    if (result > 0) {
-        *ret_item = item;
-        sqi_gate_wake_one(&queue->put_gate, false);
-    }
+    enum sqi_bias_way way = SQI_BY_SWAP;
+    int64_t result = queue->is_fifo
+                         ? sqi_fifo_put(&queue->fifo, attempt->put_items, attempt->count, &way)
+                         : sqi_pile_put(&queue->pile, attempt->put_items, attempt->count);
+    if (result > 0)
+        sqi_gate_wake_one(&queue->get_gate, way);
     return result;
 }
 
@@ -196,7 +180,7 @@ static int64_t try_get(sq_queue *queue, const struct attempt *attempt)
             break;
         memcpy(attempt->get_items + got, items, (size_t)result * sizeof *items);
         got += (size_t)result;
-        sqi_gate_wake_one(&queue->put_gate, false);
+        sqi_gate_wake_one(&queue->put_gate, SQI_BY_SWAP);
     }
     return got > 0 ? (int64_t)got : result;
 }
@@ -218,7 +202,7 @@ static void chain(sq_queue *queue, struct sqi_gate *gate)
         return;
     if (gate == &queue->get_gate ? sqi_counts_has_items(&queue->fifo.counts)
                                  : sqi_counts_has_room(&queue->fifo.counts))
-        sqi_gate_wake_one(gate, false);
+        sqi_gate_wake_one(gate, SQI_BY_SWAP);
 }
 
 static bool must_wait(int64_t result)
@@ -234,15 +218,19 @@ static bool is_set(const atomic_bool *cancelled)
 }
 
 /* A few tries for what is about to come: a partner that runs will be there in a moment. */
-static int64_t try_for_a_while(sq_queue *queue, try_function *try, const struct attempt *attempt)
+static int64_t try_for_a_while(sq_queue *queue, struct sqi_gate *gate, try_function *try,
+                               const struct attempt *attempt)
 {
-    int64_t result;
-    unsigned tries = 0;
-    do {
-        for (unsigned i = 0; i < PAUSES_A_TRY; i++)
-            sqi_pause();
+    struct sqi_fifo *fifo = &queue->fifo;
+    if (gate == &queue->get_gate)
+        sqi_pause_times(sqi_pace_pauses(&fifo->get_pace, atomic_load(&fifo->counts.head)));
+    else if (gate == &queue->put_gate)
+        sqi_pause_times(sqi_pace_pauses(&fifo->put_pace, atomic_load(&fifo->counts.tail)));
+    int64_t result = try(queue, attempt);
+    for (unsigned tries = 1; must_wait(result) && tries < TRIES; tries++) {
+        sqi_pause_times(PAUSES_A_TRY);
         result = try(queue, attempt);
-    } while (must_wait(result) && ++tries < TRIES);
+    }
     return result;
 }
 
@@ -251,15 +239,16 @@ static int64_t wait_until(sq_queue *queue, struct sqi_gate *gate, try_function *
                           const struct attempt *attempt, int64_t deadline_ns,
                           const atomic_bool *cancelled)
 {
+    struct sqi_counts *counts = &queue->fifo.counts;
     int64_t result;
     bool in_time = true;
     do {
-        result = try_for_a_while(queue, try, attempt);
+        result = try_for_a_while(queue, gate, try, attempt);
         if (!must_wait(result))
             return result;
         uint32_t epoch = sqi_gate_enter(gate);
-        if (gate == &queue->get_gate)
-            sqi_counts_before_sleep(&queue->fifo.counts);
+        if (gate == &queue->get_gate) /* what puts publish by plain stores */
+            sqi_bias_before_sleep(&counts->bias, atomic_load(&counts->tail));
         SQI_INTERLEAVE();
         result = try(queue, attempt);
         SQI_INTERLEAVE();
@@ -284,18 +273,23 @@ int sqi_queue_check(const sq_queue *queue)
     return SQ_OK;
 }
 
+/* Whether the arguments are in order, and the queue is a FIFO. */
+static inline bool is_fast(const sq_queue *queue, int64_t timeout_ms)
+{
+    return queue && timeout_ms >= SQ_FOREVER && sqi_fork_is_same(queue->fast_generation);
+}
+
 static int check_wait(const sq_queue *queue, int64_t timeout_ms)
 {
-    if (__builtin_expect(timeout_ms >= SQ_FOREVER && queue && !is_parents(queue), 1))
-        return SQ_OK;
     int result = sqi_check_timeout(timeout_ms);
     return result < 0 ? result : sqi_queue_check(queue);
 }
 
-/* The rest of a public call after its first try: waiting, if it must and may. */
-static int64_t wait_after(int64_t result, sq_queue *queue, struct sqi_gate *gate, try_function *try,
-                          const struct attempt *attempt, int64_t timeout_ms)
+/* One public call: the first try, then waiting if it must and may. */
+static int64_t run(sq_queue *queue, struct sqi_gate *gate, try_function *try,
+                   const struct attempt *attempt, int64_t timeout_ms)
 {
+    int64_t result = try(queue, attempt);
     if (must_wait(result) && timeout_ms != SQ_NOWAIT)
         result = wait_until(queue, gate, try, attempt, sqi_deadline_after(timeout_ms), NULL);
     return result < 0 ? sqi_fail((int)result) : result;
@@ -303,17 +297,26 @@ static int64_t wait_after(int64_t result, sq_queue *queue, struct sqi_gate *gate
 
 /* ── put, get, task_done, join ────────────────────────────────────────────────────────────── */
 
-int sq_queue_put(sq_queue *queue, void *item, int64_t timeout_ms)
+/* All that sq_queue_put() does. */
+static __attribute__((noinline)) int put_carefully(sq_queue *queue, void *item, int64_t timeout_ms)
 {
     int checked = check_wait(queue, timeout_ms);
     if (checked < 0)
         return checked;
-    int64_t result = put_items(queue, &item, 1);
-    if (__builtin_expect(result > 0, 1))
-        return SQ_OK;
     struct attempt attempt = {.put_items = &item, .count = 1};
-    result = wait_after(result, queue, &queue->put_gate, try_put, &attempt, timeout_ms);
+    int64_t result = run(queue, &queue->put_gate, try_put, &attempt, timeout_ms);
     return result < 0 ? (int)result : SQ_OK;
+}
+
+int sq_queue_put(sq_queue *queue, void *item, int64_t timeout_ms)
+{
+    enum sqi_bias_way way;
+    /* Mostly nothing is wrong and nothing in the way. No calls here, so no registers to save. */
+    if (__builtin_expect(
+            !is_fast(queue, timeout_ms) || sqi_fifo_add(&queue->fifo, &item, 1, &way) == 0, 0))
+        return put_carefully(queue, item, timeout_ms);
+    sqi_gate_wake_one(&queue->get_gate, way);
+    return SQ_OK;
 }
 
 ssize_t sq_queue_put_many(sq_queue *queue, void *const *items, size_t count, int64_t timeout_ms)
@@ -341,19 +344,30 @@ ssize_t sq_queue_put_many(sq_queue *queue, void *const *items, size_t count, int
     return (ssize_t)put;
 }
 
-int sq_queue_get(sq_queue *queue, int64_t timeout_ms, void **ret_item)
+/* All that sq_queue_get() does. */
+static __attribute__((noinline)) int get_carefully(sq_queue *queue, int64_t timeout_ms,
+                                                   void **ret_item)
 {
     int checked = check_wait(queue, timeout_ms);
     if (checked < 0)
         return checked;
     if (!ret_item)
         return sqi_fail_with(SQ_EINVAL, "ret_item is NULL");
-    int64_t result = get_item(queue, ret_item);
-    if (__builtin_expect(result > 0, 1))
-        return SQ_OK;
     struct attempt attempt = {.get_items = ret_item, .count = 1};
-    result = wait_after(result, queue, &queue->get_gate, try_get, &attempt, timeout_ms);
+    int64_t result = run(queue, &queue->get_gate, try_get, &attempt, timeout_ms);
     return result < 0 ? (int)result : SQ_OK;
+}
+
+int sq_queue_get(sq_queue *queue, int64_t timeout_ms, void **ret_item)
+{
+    void *item;
+    if (__builtin_expect(!is_fast(queue, timeout_ms) || !ret_item ||
+                             sqi_fifo_take(&queue->fifo, 1, &item) == 0,
+                         0))
+        return get_carefully(queue, timeout_ms, ret_item);
+    *ret_item = item;
+    sqi_gate_wake_one(&queue->put_gate, SQI_BY_SWAP);
+    return SQ_OK;
 }
 
 ssize_t sq_queue_get_many(sq_queue *queue, size_t count_max, int64_t timeout_ms, void **ret_items)
@@ -366,23 +380,39 @@ ssize_t sq_queue_get_many(sq_queue *queue, size_t count_max, int64_t timeout_ms,
     if (!ret_items)
         return sqi_fail_with(SQ_EINVAL, "ret_items is NULL");
     struct attempt attempt = {.get_items = ret_items, .count = count_max};
-    return wait_after(try_get(queue, &attempt), queue, &queue->get_gate, try_get, &attempt,
-                      timeout_ms);
+    return run(queue, &queue->get_gate, try_get, &attempt, timeout_ms);
+}
+
+static __attribute__((noinline)) void wake_joiners(sq_queue *queue)
+{
+    if (sqi_counts_is_finished(&queue->fifo.counts))
+        sqi_gate_wake_all(&queue->join_gate);
+}
+
+/* All that sq_queue_task_done() does. */
+static __attribute__((noinline)) int task_done_carefully(sq_queue *queue, size_t n)
+{
+    int checked = sqi_queue_check(queue);
+    if (checked < 0)
+        return checked;
+    uint64_t unfinished;
+    if (sqi_counts_task_done(&queue->fifo.counts, n, &unfinished) < 0)
+        return sqi_fail_with(SQ_ETOOMANY, "task_done of %zu items, but %" PRIu64 " are unfinished",
+                             n, unfinished);
+    if (unfinished == 0)
+        wake_joiners(queue);
+    return SQ_OK;
 }
 
 int sq_queue_task_done(sq_queue *queue, size_t n)
 {
-    int checked = check_wait(queue, SQ_NOWAIT);
-    if (checked < 0)
-        return checked;
-    struct sqi_counts *counts = &queue->fifo.counts;
     uint64_t unfinished;
-    if (sqi_counts_task_done(counts, n, &unfinished) < 0)
-        return sqi_fail_with(SQ_ETOOMANY, "task_done of %zu items, but %" PRIu64 " are unfinished",
-                             n, unfinished);
-    if (unfinished == 0 && sqi_gate_sleepers(&queue->join_gate) > 0 &&
-        sqi_counts_is_finished(counts))
-        sqi_gate_wake_all(&queue->join_gate);
+    if (__builtin_expect(!is_fast(queue, SQ_NOWAIT) ||
+                             !sqi_counts_try_done(&queue->fifo.counts, n, &unfinished),
+                         0))
+        return task_done_carefully(queue, n);
+    if (__builtin_expect(unfinished == 0 && sqi_gate_sleepers(&queue->join_gate) > 0, 0))
+        wake_joiners(queue);
     return SQ_OK;
 }
 
@@ -391,8 +421,7 @@ int sq_queue_join(sq_queue *queue, int64_t timeout_ms)
     int checked = check_wait(queue, timeout_ms);
     if (checked < 0)
         return checked;
-    return (int)wait_after(try_join(queue, NULL), queue, &queue->join_gate, try_join, NULL,
-                           timeout_ms);
+    return (int)run(queue, &queue->join_gate, try_join, NULL, timeout_ms);
 }
 
 /* ── shutdown ─────────────────────────────────────────────────────────────────────────────── */
@@ -451,7 +480,7 @@ int sqi_queue_get_until(sq_queue *queue, const atomic_bool *cancelled, void **re
     struct attempt attempt = {.get_items = ret_item, .count = 1};
     int64_t result = sqi_queue_check(queue); /* a handler may have forked */
     if (result == SQ_OK)
-        result = get_item(queue, ret_item);
+        result = try_get(queue, &attempt);
     if (must_wait(result))
         result = wait_until(queue, &queue->get_gate, try_get, &attempt, SQI_NEVER, cancelled);
     return result < 0 ? (int)result : SQ_OK;

@@ -22,6 +22,12 @@ static inline void sqi_pause(void)
 #endif
 }
 
+static inline void sqi_pause_times(unsigned count)
+{
+    while (count-- > 0)
+        sqi_pause();
+}
+
 /* The same where the other thread may have been preempted: turn is 0 at first, and counts. */
 static inline void sqi_relax(unsigned *turn)
 {

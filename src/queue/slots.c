@@ -5,12 +5,10 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "queue/interleave.h"
 #include "sealq/error.h"
 
 #define LINE_BYTES 64
 #define SEGMENT_BYTES (SQI_SEGMENT_SLOTS * sizeof(struct sqi_slot))
-#define RING_SHIFT 63 /* all tickets of a ring are in segment 0 */
 
 static void lock(struct sqi_slots *slots)
 {
@@ -28,21 +26,16 @@ static void unlock(struct sqi_slots *slots)
 
 static int init_ring(struct sqi_slots *slots, uint64_t capacity)
 {
-    uint64_t slot_count = SQI_SPREAD_SLOTS;
+    uint64_t slot_count = SQI_BLOCK_SLOTS;
     while (slot_count < capacity)
         slot_count *= 2;
     /* calloc, not aligned_alloc: pages of a large ring come into being when they are used. */
-    slots->ring = calloc(1, slot_count * sizeof(struct sqi_slot) + LINE_BYTES);
-    if (!slots->ring)
+    slots->ring_memory = calloc(1, slot_count * sizeof(struct sqi_slot) + LINE_BYTES);
+    if (!slots->ring_memory)
         return SQ_ENOMEM;
-    uintptr_t begin = ((uintptr_t)slots->ring + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
-    struct sqi_slot *ring = (struct sqi_slot *)begin;
-    for (unsigned i = 0; i < 2; i++) {
-        atomic_init(&slots->at_tail[i], ring);
-        atomic_init(&slots->at_head[i], ring);
-    }
-    slots->index_mask = slot_count - 1;
-    slots->segment_shift = RING_SHIFT;
+    uintptr_t begin = ((uintptr_t)slots->ring_memory + LINE_BYTES - 1) / LINE_BYTES * LINE_BYTES;
+    slots->ring = (struct sqi_slot *)begin;
+    slots->block_mask = slot_count - SQI_BLOCK_SLOTS;
     return SQ_OK;
 }
 
@@ -104,8 +97,7 @@ static int init_segments(struct sqi_slots *slots)
     atomic_init(&slots->at_tail[1], first->slots); /* a late get of a drained queue looks there */
     atomic_init(&slots->at_head[0], first->slots);
     atomic_init(&slots->at_head[1], first->slots);
-    slots->index_mask = SQI_SEGMENT_SLOTS - 1;
-    slots->segment_shift = SQI_SEGMENT_SHIFT;
+    slots->block_mask = SQI_SEGMENT_SLOTS - SQI_BLOCK_SLOTS;
     slots->is_segmented = true;
     return SQ_OK;
 }
@@ -113,22 +105,20 @@ static int init_segments(struct sqi_slots *slots)
 int sqi_slots_extend(struct sqi_slots *slots, uint64_t ticket)
 {
     uint64_t number = ticket >> SQI_SEGMENT_SHIFT;
-    /* Pairs with the release store below: at_tail is ready. */
-    if (atomic_load_explicit(&slots->tail_number, memory_order_acquire) >= number)
-        return SQ_OK;
     int result = SQ_OK;
+    if (!slots->is_segmented)
+        return SQ_OK;
     lock(slots);
-    uint64_t ready = atomic_load_explicit(&slots->tail_number, memory_order_relaxed);
-    if (ready < number) {
-        assert(ready == number - 1); /* for tail came to this ticket */
+    if (slots->tail_number < number) {
+        assert(slots->tail_number == number - 1); /* for tail came to this ticket */
         struct sqi_segment *segment = some_segment(slots);
         if (segment) {
             slots->tail_segment->next = segment;
             slots->tail_segment = segment;
+            slots->tail_number = number;
+            /* Relaxed: released to others with put_limit. */
             atomic_store_explicit(&slots->at_tail[number & 1], segment->slots,
                                   memory_order_relaxed);
-            SQI_INTERLEAVE();
-            atomic_store_explicit(&slots->tail_number, number, memory_order_release);
         } else {
             result = SQ_ENOMEM;
         }
@@ -140,19 +130,17 @@ int sqi_slots_extend(struct sqi_slots *slots, uint64_t ticket)
 void sqi_slots_advance(struct sqi_slots *slots, uint64_t ticket)
 {
     uint64_t number = ticket >> SQI_SEGMENT_SHIFT;
-    /* Pairs with the release store below: at_head is ready. */
-    if (atomic_load_explicit(&slots->head_number, memory_order_acquire) >= number)
+    if (!slots->is_segmented)
         return;
     lock(slots);
-    uint64_t ready = atomic_load_explicit(&slots->head_number, memory_order_relaxed);
-    if (ready < number) {
-        assert(ready == number - 1); /* for head came to this ticket */
+    if (slots->head_number < number) {
+        assert(slots->head_number == number - 1); /* for head came to this ticket */
         struct sqi_segment *read = slots->head_segment;
         assert(read->next); /* for tail went beyond it */
         slots->head_segment = read->next;
+        slots->head_number = number;
+        /* Relaxed: released to others with get_limit. */
         atomic_store_explicit(&slots->at_head[number & 1], read->next->slots, memory_order_relaxed);
-        SQI_INTERLEAVE();
-        atomic_store_explicit(&slots->head_number, number, memory_order_release);
         make_spare(slots, read);
     }
     unlock(slots);
@@ -180,5 +168,5 @@ void sqi_slots_free(struct sqi_slots *slots)
         free(segment);
         segment = before;
     }
-    free(slots->ring);
+    free(slots->ring_memory);
 }

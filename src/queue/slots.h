@@ -11,7 +11,7 @@
  *     spare … [ segment k ] ─► [ segment k + 1 ] ─► … [ segment m ]
  *              read from here                          written here
  *
- * A ring is a segment that is its own successor, so finding a slot is the same for both.
+ * A ring is like one segment that is never full: where capacity allows a claim, the slot is free.
  *
  * Slots are never freed before the queue is, though segments that are not needed give their pages
  * back to the system (madvise). That is what lets a get read a slot before it has claimed the
@@ -59,15 +59,15 @@ struct sqi_segment {
 
 struct sqi_slots {
     /* constant */
-    uint64_t index_mask; /* slots of a segment, less 1 */
-    unsigned segment_shift;
     bool is_segmented;
-    void *ring; /* as allocated */
+    struct sqi_slot *ring; /* where it is not */
+    uint64_t block_mask;   /* of a ticket: where in the ring or segment its block is */
+    void *ring_memory;     /* as allocated */
 
     _Atomic(struct sqi_slot *) at_tail[2], at_head[2];
-    _Atomic uint64_t tail_number, head_number; /* of the segments last made ready */
 
-    pthread_mutex_t lock; /* guards what follows, and changes of what stands before */
+    pthread_mutex_t lock;              /* guards what follows, and changes of what stands before */
+    uint64_t tail_number, head_number; /* of the segments last made ready */
     struct sqi_segment *tail_segment, *head_segment, *hot, *cold;
     unsigned hot_count;
     _Atomic(struct sqi_segment *) made; /* all of them, the last one first */
@@ -79,19 +79,22 @@ int sqi_slots_init(struct sqi_slots *slots, uint64_t capacity);
 /* Gives all memory back. Also in the child of a fork. */
 void sqi_slots_free(struct sqi_slots *slots);
 
-/* Consecutive tickets take turns between neighbouring cache lines: who writes one slot then seldom
-   takes the line from who reads the one before. */
-#define SQI_LINE_SLOTS 4
-#define SQI_SPREAD_SHIFT 1
-#define SQI_SPREAD_LINES (1 << SQI_SPREAD_SHIFT)
-#define SQI_SPREAD_SLOTS (SQI_SPREAD_LINES * SQI_LINE_SLOTS)
+/* Consecutive tickets take turns between two neighbouring cache lines: who writes one slot then
+   seldom takes the line from who reads the one before. Tickets 0 to 7 have the slots
+
+       0 . 2 . 4 . 6 .   in bytes 0, 16, 32, 48          the line of the even ones
+       . 1 . 3 . 5 . 7   in bytes 64, 80, 96, 112        that of the odd ones
+
+   In bytes and by bits, since a get can't begin to read before it knows. */
+#define SQI_BLOCK_SLOTS 8
 
 static inline struct sqi_slot *sqi_slot_in(const struct sqi_slots *slots, struct sqi_slot *segment,
                                            uint64_t ticket)
 {
-    uint64_t index = ticket & slots->index_mask, within = index % SQI_SPREAD_SLOTS;
-    return segment + (index - within) + within % SQI_SPREAD_LINES * SQI_LINE_SLOTS +
-           within / SQI_SPREAD_LINES;
+    _Static_assert(sizeof *segment == 16 && SQI_BLOCK_SLOTS == 8, "as drawn above");
+    uint64_t block_bytes = (ticket & slots->block_mask) << 4;
+    return (struct sqi_slot *)((char *)segment + block_bytes + ((ticket & 1) << 6) +
+                               ((ticket & 6) << 3));
 }
 
 /* The segment of a ticket that tail, or head, has come to. To be read before the claim: invariant 1
@@ -100,43 +103,33 @@ static inline struct sqi_slot *sqi_slot_in(const struct sqi_slots *slots, struct
 
 static inline struct sqi_slot *sqi_slots_at_tail(struct sqi_slots *slots, uint64_t ticket)
 {
-    return atomic_load_explicit(&slots->at_tail[ticket >> slots->segment_shift & 1],
+    if (!slots->is_segmented)
+        return slots->ring;
+    return atomic_load_explicit(&slots->at_tail[ticket >> SQI_SEGMENT_SHIFT & 1],
                                 memory_order_relaxed);
 }
 
 static inline struct sqi_slot *sqi_slots_at_head(struct sqi_slots *slots, uint64_t ticket)
 {
-    return atomic_load_explicit(&slots->at_head[ticket >> slots->segment_shift & 1],
+    if (!slots->is_segmented)
+        return slots->ring;
+    return atomic_load_explicit(&slots->at_head[ticket >> SQI_SEGMENT_SHIFT & 1],
                                 memory_order_relaxed);
 }
 
-/* How many tickets from this one on have their slots in the same segment. */
-static inline uint64_t sqi_slots_run(const struct sqi_slots *slots, uint64_t ticket)
+/* How many tickets from this one on have their slots in the same segment. Of a ring, too, that is a
+   way to divide its tickets. */
+static inline uint64_t sqi_slots_run(uint64_t ticket)
 {
-    return slots->is_segmented ? SQI_SEGMENT_SLOTS - (ticket & slots->index_mask) : UINT64_MAX;
+    return SQI_SEGMENT_SLOTS - ticket % SQI_SEGMENT_SLOTS;
 }
 
-/* Whether this ticket's segment has to be made ready before it may be claimed. */
-static inline bool sqi_slots_begins(const struct sqi_slots *slots, uint64_t ticket)
-{
-    return slots->is_segmented && (ticket & slots->index_mask) == 0;
-}
-
-/* Whether gets may look for this ticket: its segment was made ready for them. */
-static inline bool sqi_slots_is_ready(const struct sqi_slots *slots, uint64_t ticket)
-{
-    /* Acquire: pairs with the release store in sqi_slots_advance(). */
-    return !sqi_slots_begins(slots, ticket) ||
-           atomic_load_explicit(&slots->head_number, memory_order_acquire) >= ticket >>
-               SQI_SEGMENT_SHIFT;
-}
-
-/* Makes the segment that begins with this ticket ready for puts. Tail is there, or was: SQ_OK, or
-   SQ_ENOMEM and nothing changed. */
+/* Makes this ticket's segment ready for puts. Tail is there, or was: SQ_OK, or SQ_ENOMEM and
+   nothing changed. Nothing to do in a ring, as for sqi_slots_advance(). */
 int sqi_slots_extend(struct sqi_slots *slots, uint64_t ticket);
 
-/* Makes the segment that begins with this ticket ready for gets. Head is there, or was, and tail
-   beyond it. The segment before becomes spare. */
+/* Makes this ticket's segment ready for gets. Head is there, or was, and tail beyond it. The
+   segment before becomes spare. */
 void sqi_slots_advance(struct sqi_slots *slots, uint64_t ticket);
 
 #endif

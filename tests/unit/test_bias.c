@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The bias of counts.h, by which the only thread that puts claims by plain stores: when it begins,
+ * The bias of bias.h, by which the only thread that puts claims by plain stores: when it begins,
  * when it ends, and that nothing is lost at either moment, nor where membarrier(2) is refused.
  *
  * ThreadSanitizer's builds have no bias: there these are tests of an ordinary queue.
@@ -108,72 +108,66 @@ static void end_getters(sq_queue *queue, pthread_t *getters, unsigned getter_cou
 
 /* ── when it begins and ends ──────────────────────────────────────────────────────────────── */
 
-static uintptr_t bias_of(const struct sqi_counts *counts)
+static uintptr_t owner_of(const struct sqi_bias *bias)
 {
-    return atomic_load(&counts->bias);
+    return atomic_load(&bias->owner);
 }
 
-static void *take_bias(void *counts)
+static void *settle(void *bias)
 {
-    return item(sqi_counts_take_bias(counts));
+    sqi_bias_settle(bias);
+    return NULL;
 }
 
 static void the_first_that_puts_has_the_bias_until_another_does(void **state)
 {
     (void)state;
-    struct sqi_counts counts;
-    sqi_counts_init(&counts, 4, SQI_BIAS_NOBODY);
+    struct sqi_bias bias;
+    sqi_bias_init(&bias, SQI_BIAS_NOBODY);
     if (!CAN_BE_BIASED || !sqi_membarrier_works()) {
-        assert_int_equal(bias_of(&counts), SQI_BIAS_ENDED);
+        assert_int_equal(owner_of(&bias), SQI_BIAS_ENDED);
+        assert_int_equal(sqi_bias_enter(&bias), SQI_BY_SWAP);
         return;
     }
-    assert_int_equal(bias_of(&counts), SQI_BIAS_NOBODY);
-    assert_true(sqi_counts_take_bias(&counts));
-    assert_int_equal(bias_of(&counts), sqi_self());
-    assert_false(end_thread(start_thread(take_bias, &counts)));
-    assert_int_equal(bias_of(&counts), SQI_BIAS_ENDED);
-    assert_false(sqi_counts_take_bias(&counts));
-    assert_int_equal(bias_of(&counts), SQI_BIAS_ENDED);
+    assert_int_equal(sqi_bias_enter(&bias), SQI_UNSETTLED);
+    sqi_bias_settle(&bias);
+    assert_int_equal(owner_of(&bias), sqi_self());
+    sqi_bias_settle(&bias);
+    assert_int_equal(sqi_bias_enter(&bias), SQI_BY_STORE);
+    sqi_bias_leave(&bias);
+    end_thread(start_thread(settle, &bias));
+    assert_int_equal(owner_of(&bias), SQI_BIAS_ENDED);
+    sqi_bias_settle(&bias);
+    assert_int_equal(owner_of(&bias), SQI_BIAS_ENDED);
+    assert_int_equal(sqi_bias_enter(&bias), SQI_BY_SWAP);
 }
 
-static void only_a_fifo_that_can_be_is_biased(void **state)
+static void nobody_is_biased_where_it_is_not_wanted(void **state)
 {
     (void)state;
-    struct sqi_counts counts;
-    sqi_counts_init(&counts, 4, SQI_BIAS_ENDED);
-    assert_int_equal(bias_of(&counts), SQI_BIAS_ENDED);
-    sqi_counts_init(&counts, 4, SQI_BIAS_ANYBODY);
-    assert_int_equal(bias_of(&counts),
-                     CAN_BE_BIASED && sqi_membarrier_works() ? SQI_BIAS_ANYBODY : SQI_BIAS_ENDED);
+    struct sqi_bias bias;
+    sqi_bias_init(&bias, SQI_BIAS_ENDED);
+    assert_int_equal(sqi_bias_enter(&bias), SQI_BY_SWAP);
+    sqi_bias_init(&bias, SQI_BIAS_ANYBODY);
+    assert_int_equal(sqi_bias_enter(&bias),
+                     CAN_BE_BIASED && sqi_membarrier_works() ? SQI_BY_STORE : SQI_BY_SWAP);
 }
 
-static void the_bias_ends_when_gets_sleep_often(void **state)
+static void the_bias_ends_when_others_sleep_often(void **state)
 {
     (void)state;
-    struct sqi_counts counts;
-    sqi_counts_init(&counts, 4, SQI_BIAS_ANYBODY);
-    uintptr_t bias = bias_of(&counts);
-    sqi_counts_before_sleep(&counts);
-    assert_int_equal(bias_of(&counts), bias);
+    struct sqi_bias bias;
+    sqi_bias_init(&bias, SQI_BIAS_ANYBODY);
+    uintptr_t owner = owner_of(&bias);
+    sqi_bias_before_sleep(&bias, 1);
+    assert_int_equal(owner_of(&bias), owner);
     for (unsigned i = 0; i < 100; i++)
-        sqi_counts_before_sleep(&counts);
-    assert_int_equal(bias_of(&counts), SQI_BIAS_ENDED);
-    sqi_counts_init(&counts, 4, SQI_BIAS_ANYBODY);
-    for (unsigned i = 0; i < 100; i++) { /* one in 100,000 puts */
-        atomic_fetch_add(&counts.tail, 100000);
-        sqi_counts_before_sleep(&counts);
-    }
-    assert_int_equal(bias_of(&counts), bias);
-}
-
-static void closing_ends_the_bias(void **state)
-{
-    (void)state;
-    struct sqi_counts counts;
-    sqi_counts_init(&counts, 4, SQI_BIAS_ANYBODY);
-    sqi_counts_close(&counts);
-    assert_int_equal(bias_of(&counts), SQI_BIAS_ENDED);
-    assert_int_equal(atomic_load(&counts.tail), SQI_CLOSED);
+        sqi_bias_before_sleep(&bias, i);
+    assert_int_equal(owner_of(&bias), SQI_BIAS_ENDED);
+    sqi_bias_init(&bias, SQI_BIAS_ANYBODY);
+    for (unsigned i = 0; i < 100; i++) /* one in 100,000 puts */
+        sqi_bias_before_sleep(&bias, i * 100000);
+    assert_int_equal(owner_of(&bias), owner);
 }
 
 static void *close_counts(void *counts)
@@ -182,20 +176,29 @@ static void *close_counts(void *counts)
     return NULL;
 }
 
+static void closing_ends_the_bias(void **state)
+{
+    (void)state;
+    struct sqi_counts counts;
+    sqi_counts_init(&counts, 4, SQI_BIAS_ANYBODY);
+    close_counts(&counts);
+    assert_int_equal(owner_of(&counts.bias), SQI_BIAS_ENDED);
+    assert_int_equal(atomic_load(&counts.tail), SQI_CLOSED);
+}
+
 static void closing_waits_for_a_claim_that_has_begun(void **state)
 {
     (void)state;
     struct sqi_counts counts;
     sqi_counts_init(&counts, 4, SQI_BIAS_ANYBODY);
-    if (bias_of(&counts) == SQI_BIAS_ENDED)
+    if (sqi_bias_enter(&counts.bias) != SQI_BY_STORE)
         return;
-    atomic_store(&counts.is_claiming, true); /* as a put does first */
     pthread_t closer = start_thread(close_counts, &counts);
-    wait_until(bias_of(&counts) == SQI_BIAS_ENDING);
+    wait_until(owner_of(&counts.bias) == SQI_BIAS_ENDING);
     assert_int_equal(atomic_load(&counts.tail), 0);
     assert_int_equal(pthread_tryjoin_np(closer, NULL), EBUSY);
     atomic_store(&counts.tail, 1); /* the plain store that would erase the closed bit */
-    atomic_store(&counts.is_claiming, false);
+    sqi_bias_leave(&counts.bias);
     end_thread(closer);
     assert_int_equal(atomic_load(&counts.tail), SQI_CLOSED | 1);
 }
@@ -303,9 +306,9 @@ static void a_second_thread_that_puts_loses_nothing(void **state)
 static void work_without_membarrier(void)
 {
     refuse_membarrier();
-    struct sqi_counts counts;
-    sqi_counts_init(&counts, 4, SQI_BIAS_ANYBODY);
-    assert_int_equal(bias_of(&counts), SQI_BIAS_ENDED);
+    struct sqi_bias bias;
+    sqi_bias_init(&bias, SQI_BIAS_ANYBODY);
+    assert_int_equal(owner_of(&bias), SQI_BIAS_ENDED);
     sq_queue *queue = make_queue(64, SQ_FIFO);
     pthread_t getters[2];
     for (unsigned i = 0; i < 2; i++)
@@ -340,15 +343,16 @@ static void a_queue_works_when_membarrier_begins_to_fail(void **state)
 
 static void end_the_bias_without_membarrier(void)
 {
-    struct sqi_counts counts, closed;
-    sqi_counts_init(&counts, 4, SQI_BIAS_ANYBODY);
+    struct sqi_bias bias;
+    struct sqi_counts closed;
+    sqi_bias_init(&bias, SQI_BIAS_ANYBODY);
     sqi_counts_init(&closed, 4, SQI_BIAS_ANYBODY);
     refuse_membarrier();
-    sqi_counts_before_sleep(&counts);
-    assert_int_equal(bias_of(&counts), SQI_BIAS_ENDED);
+    sqi_bias_before_sleep(&bias, 0);
+    assert_int_equal(owner_of(&bias), SQI_BIAS_ENDED);
     assert_false(sqi_membarrier_works()); /* known for queues to come */
     sqi_counts_close(&closed);
-    assert_int_equal(bias_of(&closed), SQI_BIAS_ENDED);
+    assert_int_equal(owner_of(&closed.bias), SQI_BIAS_ENDED);
     assert_int_equal(atomic_load(&closed.tail), SQI_CLOSED);
 }
 
@@ -362,8 +366,8 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_that_puts_has_the_bias_until_another_does),
-        cmocka_unit_test(only_a_fifo_that_can_be_is_biased),
-        cmocka_unit_test(the_bias_ends_when_gets_sleep_often),
+        cmocka_unit_test(nobody_is_biased_where_it_is_not_wanted),
+        cmocka_unit_test(the_bias_ends_when_others_sleep_often),
         cmocka_unit_test(closing_ends_the_bias),
         cmocka_unit_test(closing_waits_for_a_claim_that_has_begun),
         cmocka_unit_test(every_item_arrives_in_order_when_gets_sleep_often),

@@ -25,7 +25,7 @@ static void a_wake_between_enter_and_sleep_refuses_the_sleep(void **state)
     (void)state;
     struct sqi_gate gate = {0};
     uint32_t epoch = sqi_gate_enter(&gate);
-    sqi_gate_wake_one(&gate, false);
+    sqi_gate_wake_one(&gate, SQI_BY_SWAP);
     assert_true(sqi_gate_sleep(&gate, epoch, SQI_NEVER));
     sqi_gate_leave(&gate);
     epoch = sqi_gate_enter(&gate);
@@ -38,7 +38,7 @@ static void a_wake_for_nobody_changes_nothing(void **state)
 {
     (void)state;
     struct sqi_gate gate = {0};
-    sqi_gate_wake_one(&gate, false);
+    sqi_gate_wake_one(&gate, SQI_BY_SWAP);
     sqi_gate_wake_all(&gate);
     assert_int_equal(atomic_load(&gate.word), 0);
     assert_true(sleeps(&gate, sqi_gate_enter(&gate)));
@@ -50,14 +50,14 @@ static void one_wake_is_in_flight_until_somebody_leaves(void **state)
     (void)state;
     struct sqi_gate gate = {0};
     sqi_gate_enter(&gate);
-    sqi_gate_wake_one(&gate, false);
+    sqi_gate_wake_one(&gate, SQI_BY_SWAP);
     uint64_t in_flight = atomic_load(&gate.word);
-    sqi_gate_wake_one(&gate, false);
+    sqi_gate_wake_one(&gate, SQI_BY_SWAP);
     assert_int_equal(atomic_load(&gate.word), in_flight);
     uint32_t late = sqi_gate_enter(&gate);
-    assert_true(sleeps(&gate, late)); /* it looked after the wake: not for it */
-    sqi_gate_leave(&gate);            /* takes the wake over */
-    sqi_gate_wake_one(&gate, false);  /* so another one may go */
+    assert_true(sleeps(&gate, late));      /* it looked after the wake: not for it */
+    sqi_gate_leave(&gate);                 /* takes the wake over */
+    sqi_gate_wake_one(&gate, SQI_BY_SWAP); /* so another one may go */
     assert_true(sqi_gate_sleep(&gate, late, SQI_NEVER));
     sqi_gate_leave(&gate);
     assert_int_equal(sqi_gate_sleepers(&gate), 0);
