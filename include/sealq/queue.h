@@ -67,7 +67,7 @@ typedef struct sq_queue_stats {
     uint64_t capacity;      /**< as made; 0: unbounded */
     uint64_t size;          /**< items in the queue */
     uint64_t unfinished;    /**< items put and not done: what join waits for */
-    uint64_t high_water;    /**< the largest size there ever was */
+    uint64_t high_water;    /**< the largest size there ever was; above 4,096 within 1 % */
     uint64_t puts;          /**< items put since it was made */
     uint64_t gets;          /**< items got */
     uint64_t dones;         /**< items counted as done, the drained ones among them */

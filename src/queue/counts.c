@@ -95,7 +95,7 @@ bool sqi_counts_is_finished(struct sqi_counts *counts)
 
 void sqi_counts_raise_high_water(struct sqi_counts *counts, uint64_t tail)
 {
-    /* Acquire and release: as in sqi_fifo_find_room(). Read after the claim: there was an instant
+    /* Acquire and release: as in room_of() of fifo.c. Read after the claim: there was an instant
        with no less than tail - head in the queue. */
     uint64_t head = atomic_load_explicit(&counts->head, memory_order_acquire) & SQI_TICKET;
     atomic_store_explicit(&counts->head_seen, head, memory_order_release);
@@ -104,6 +104,12 @@ void sqi_counts_raise_high_water(struct sqi_counts *counts, uint64_t tail)
            !atomic_compare_exchange_weak_explicit(&counts->high_water, &high_water, tail - head,
                                                   memory_order_relaxed, memory_order_relaxed))
         ;
+    /* While a queue grows every put makes a new mark, and a look at head by each would slow down
+       the gets. */
+    high_water = atomic_load_explicit(&counts->high_water, memory_order_relaxed);
+    if (high_water > SQI_EXACT_MARK_MAX)
+        high_water += high_water / 128;
+    atomic_store_explicit(&counts->mark_due, high_water, memory_order_relaxed);
 }
 
 void sqi_counts_stat(struct sqi_counts *counts, sq_queue_stats *ret_stats)

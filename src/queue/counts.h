@@ -63,6 +63,7 @@ struct sqi_counts {
     _Alignas(SQI_APART) _Atomic uint64_t tail;
     _Atomic uint64_t head_seen;  /* head as a put last saw it: at most head */
     _Atomic uint64_t high_water; /* the largest size that a put has seen */
+    _Atomic uint64_t mark_due;   /* a hint: larger sizes are to be seen */
     _Atomic uint64_t put_limit;  /* of a FIFO: tickets below it may be claimed, see fifo.h */
     struct sqi_bias bias;        /* of puts */
 
@@ -138,6 +139,9 @@ static inline bool sqi_counts_try_done(struct sqi_counts *counts, size_t n,
            atomic_compare_exchange_strong(&counts->done, &done, done + n);
 }
 
+/* Above this the high-water mark may be too low by a 128th part. */
+#define SQI_EXACT_MARK_MAX 4096
+
 /* Makes the high-water mark what it should be after a claim that ended at this tail. */
 void sqi_counts_raise_high_water(struct sqi_counts *counts, uint64_t tail);
 
@@ -148,7 +152,7 @@ static inline void sqi_counts_note_size(struct sqi_counts *counts, uint64_t tail
     /* Relaxed: hints. head_seen makes the size too large if anything, and mostly that is enough to
        know that the mark stands. */
     uint64_t size = tail - atomic_load_explicit(&counts->head_seen, memory_order_relaxed);
-    if (__builtin_expect(size > atomic_load_explicit(&counts->high_water, memory_order_relaxed), 0))
+    if (__builtin_expect(size > atomic_load_explicit(&counts->mark_due, memory_order_relaxed), 0))
         sqi_counts_raise_high_water(counts, tail);
 }
 

@@ -277,6 +277,24 @@ static void stat_counts_everything(void **state)
     sq_queue_free(queue);
 }
 
+static void high_water_of_a_large_queue_is_within_one_percent(void **state)
+{
+    (void)state;
+    enum { LARGE = 30000 };
+    sq_queue *queue = make_queue(0, SQ_FIFO);
+    void *got;
+    for (unsigned n = 1; n <= LARGE; n++) {
+        assert_int_equal(sq_queue_put(queue, item(n), SQ_NOWAIT), SQ_OK);
+        sq_queue_stats stats = stats_of(queue);
+        assert_high_water(&stats, n);
+    }
+    for (unsigned n = 1; n <= LARGE; n++)
+        assert_int_equal(sq_queue_get(queue, SQ_NOWAIT, &got), SQ_OK);
+    sq_queue_stats stats = stats_of(queue);
+    assert_high_water(&stats, LARGE);
+    sq_queue_free(queue);
+}
+
 static void high_water_stays_when_the_queue_empties(void **state)
 {
     (void)state;
@@ -447,6 +465,7 @@ int main(void)
         cmocka_unit_test(task_done_too_many_counts_nothing),
         cmocka_unit_test(join_counts_items_that_are_taken_but_not_done),
         cmocka_unit_test(stat_counts_everything),
+        cmocka_unit_test(high_water_of_a_large_queue_is_within_one_percent),
         cmocka_unit_test(high_water_stays_when_the_queue_empties),
         cmocka_unit_test(null_and_wrong_time_outs_are_refused_everywhere),
         cmocka_unit_test(time_outs_beyond_the_clock_wait_for_ever),

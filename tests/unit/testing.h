@@ -38,6 +38,12 @@ static inline sq_queue_stats stats_of(sq_queue *queue)
     return stats;
 }
 
+/* As sq_queue_stats promises it. */
+static inline void assert_high_water(const sq_queue_stats *stats, uint64_t largest)
+{
+    assert_in_range(stats->high_water, largest > 4096 ? largest - largest / 100 : largest, largest);
+}
+
 static inline pthread_t start_thread(void *(*body)(void *), void *argument)
 {
     pthread_t thread;
