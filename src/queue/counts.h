@@ -49,9 +49,8 @@
 #define SQI_CLOSED (UINT64_C(1) << 63)
 #define SQI_DRAINED (UINT64_C(1) << 63)
 #define SQI_TICKET (~SQI_CLOSED)
-#define SQI_UNBOUNDED                                                                              \
-    (UINT64_C(1) << 62) /* below SQI_CLOSED: a closed tail is always beyond it                     \
-                         */
+/* Below SQI_CLOSED: a closed tail is beyond any capacity. */
+#define SQI_UNBOUNDED (UINT64_C(1) << 62)
 
 /* Two cache lines: some processors fetch them in pairs. */
 #define SQI_APART 128

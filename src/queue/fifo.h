@@ -9,8 +9,17 @@
  *       │                   └ its put has the ticket and has not published yet
  *       └ the next get: reads the slot, then claims it
  *
- *     put   room? ─► claim: tail + n ─► item ─► published = ticket + 1
- *     get   published = ticket + 1? ─► item ─► claim: head + n
+ *     put   below put_limit? ─► claim: tail + n ─► item ─► published = ticket + 1
+ *     get   below get_limit? ─► published = ticket + 1? ─► item ─► claim: head + n
+ *
+ * That is all of a fast path: sqi_fifo_add() and sqi_fifo_take() make one attempt and call nothing.
+ * When something is in the way, sqi_fifo_find_room() and sqi_fifo_find_item() clear it away, or say
+ * why they cannot. The limits are tickets, each on the line of its side:
+ *
+ *     put_limit   below it there is room, by head as a put last saw it, and a segment that is
+ * ready. A closed tail is above any limit get_limit   below it the segment is ready; and not too
+ * far on, for there gets see whether they are too close to the puts (pace.h). A drained head is
+ * above any limit
  *
  * Linearization
  *     a put of n items      the claim of tail (n puts, one after the other)
@@ -28,10 +37,10 @@
  *
  * Pairs
  *     published: release in put            acquire in get         the item is there
- *     head:      release (of seq_cst)      acquire in put         the item was read, write again
- *     head_seen: release                   acquire in put         passes the one above on
- *     tail:      release (of seq_cst)      acquire in both        the segment is ready
- *     tail or head, then the gate's word: seq_cst against the gate's enter, then tail or head
+ *     head:      release (of seq_cst)      acquire in find_room   the item was read: write again
+ *     put_limit: release in find_room      acquire in put         passes that on; the segment is
+ * ready get_limit: release in find_item      acquire in get         the segment is ready tail or
+ * head, then the gate's word: seq_cst against the gate's enter, then tail or head
  *
  * Rejected: claims by fetch-and-add (a ticket cannot be given back, so no exact capacity, no
  * time-out); a sequence number that gets write too (twice the lines); batches of several

@@ -98,8 +98,8 @@ static inline struct sqi_slot *sqi_slot_in(const struct sqi_slots *slots, struct
 }
 
 /* The segment of a ticket that tail, or head, has come to. To be read before the claim: invariant 1
-   holds for those alone. Relaxed: ordered by the acquire load that gave the ticket, for tail and
-   head come to a segment by a release after it was made ready. */
+   holds for those alone. Relaxed: ordered by the acquire load of the limit that the ticket is below
+   (fifo.h). */
 
 static inline struct sqi_slot *sqi_slots_at_tail(struct sqi_slots *slots, uint64_t ticket)
 {

@@ -189,7 +189,7 @@ end:
     assert(tail & CLOSED);
     assert(TICKET(tail) == TICKET(head) && TICKET(tail) == puts);
     assert(ended == BIT(puts) - 1);
-    assert(sleepers[GET_GATE] == 0 && !is_claiming && !is_locked);
+    assert(sleepers[GET_GATE] == 0 && !is_in_use && !is_locked);
 #ifdef CAPACITY
     assert(sleepers[PUT_GATE] == 0)
 #endif

@@ -4,24 +4,25 @@
  * bias ends. The first producer takes it; or, where there is one producer, it is anybody's. Another
  * producer ends it, or a getter at any of its sleeps, or a closer.
  *
- *     put             put_items in queue.c: the claim, sqi_fifo_put's store to the slot (whose item
- *                     is its ticket), the wake
- *     claim, biased   sqi_fifo_claim_any and sqi_fifo_claim, biased: an access a step
- *     claim, else     sqi_fifo_claim: loads, and the compare-and-swap of tail. One step: what was
- *                     loaded counts only if tail is the same still, and head only grew
- *     try             sqi_fifo_get and sqi_fifo_find_item, sqi_relax being a wait. With FINE an
- *                     access a step, but for the second load of head, as head stays where it is
- *                     while its slot is not published. Else one step, the last one: a slot stays
- *                     published, so what was read before is as it was, or is thrown away
+ *     put             try_put in queue.c: the claim, sqi_fifo_add's store to the slot (whose item is
+ *                     its ticket), the wake
+ *     claim, biased   sqi_fifo_claim by store, between sqi_bias_enter and sqi_bias_leave: an access
+ *                     a step. Full and closed are what sqi_fifo_find_room then finds
+ *     claim, else     sqi_fifo_claim by swap: loads, and the compare-and-swap of tail. One step: what
+ *                     was loaded counts only if tail is the same still, and head only grew
+ *     try             sqi_fifo_get: sqi_fifo_take and sqi_fifo_find_item, sqi_relax being a wait.
+ *                     With FINE an access a step, but for the second load of head, as head stays
+ *                     where it is while its slot is not published. Else one step, the last one: a
+ *                     slot stays published, so what was read before is as it was, or is thrown away
  *     chain           chain in queue.c. With FINE an access a step. Else two steps, which allow all
  *                     that those do, and to go on when there is no sleeper
- *     before_sleep    sqi_counts_before_sleep in counts.c
- *     take_bias       the compare-and-swap of sqi_counts_take_bias there
- *     end_the_bias    sqi_counts_end_bias there
- *     end_bias        end_bias there: an access a step. Its last store is one that others see at
- *                     once, for the unlock is what comes next
+ *     before_sleep    sqi_bias_before_sleep in bias.c
+ *     take_bias       the compare-and-swap of sqi_bias_settle there
+ *     end_the_bias    sqi_bias_end there
+ *     end_bias        end there: an access a step. Its last store is one that others see at once, for
+ *                     the unlock is what comes next
  *
- * Not modelled: slots that are written again, so neither head_seen nor segments.
+ * Not modelled: slots that are written again, so neither the limits nor segments.
  */
 #define CLOSED 64
 #define DRAINED 64
@@ -54,20 +55,20 @@
 
 byte tail, head, published; /* published: a bit a slot */
 byte ended;                 /* a bit an item: got or dropped */
-bool is_claiming, is_locked;
+bool is_in_use, is_locked;
 #ifdef BIASED
 byte bias = (PRODUCERS == 1 -> BIAS_ANYBODY : BIAS_NOBODY);
 #endif
 bool has_answered; /* a get: shut down and empty */
 
 mtype = { NONE, DONE, MUST_WAIT, SHUT };  /* outcomes */
-mtype = { TAIL, IS_CLAIMING, PUBLISHED }; /* what plain stores go to */
+mtype = { TAIL, IS_IN_USE, PUBLISHED }; /* what plain stores go to */
 
 /* A store becomes visible. */
 inline write() {
     if
     :: where == TAIL -> assert(!has_answered); tail = value
-    :: where == IS_CLAIMING -> is_claiming = value
+    :: where == IS_IN_USE -> is_in_use = value
     :: where == PUBLISHED -> published = published | (1 << value)
     fi
 }
@@ -91,36 +92,44 @@ inline end_bias() {
     membarrier();
 #endif
 #ifndef MUTANT_END_OF_BIAS_DOES_NOT_WAIT
-    !is_claiming;
+    !is_in_use;
 #endif
     bias = BIAS_ENDED
 }
 
 inline end_the_bias() {
-    atomic { !is_locked -> is_locked = true };
     if
-    :: bias != BIAS_ENDED -> end_bias()
-    :: else
-    fi;
-    is_locked = false
+    :: bias == BIAS_ENDED
+    :: else ->
+        atomic { !is_locked -> is_locked = true };
+        if
+        :: bias != BIAS_ENDED -> end_bias()
+        :: else
+        fi;
+        is_locked = false
+    fi
 }
 
 inline before_sleep() {
 #ifdef BIASED
-    atomic { !is_locked -> is_locked = true };
     if
-    :: bias != BIAS_ENDED ->
+    :: bias == BIAS_ENDED
+    :: else ->
+        atomic { !is_locked -> is_locked = true };
         if
-        :: end_bias() /* too many sleeps, or the barrier failed */
+        :: bias != BIAS_ENDED ->
+            if
+            :: end_bias() /* too many sleeps, or the barrier failed */
 #ifdef MUTANT_NO_MEMBARRIER
-        :: skip
+            :: skip
 #else
-        :: membarrier()
+            :: membarrier()
 #endif
-        fi
-    :: else
-    fi;
-    is_locked = false
+            fi
+        :: else
+        fi;
+        is_locked = false
+    fi
 #else
     skip
 #endif
@@ -129,7 +138,7 @@ inline before_sleep() {
 /* ── put ── */
 
 inline claim_biased(me) {
-    store(me, IS_CLAIMING, true);
+    store(me, IS_IN_USE, true);
     if
 #ifdef MUTANT_BIAS_CHECKED_ONCE
     :: true ->
@@ -152,7 +161,7 @@ inline claim_biased(me) {
         did_biased = true
     :: else
     fi;
-    store(me, IS_CLAIMING, false)
+    store(me, IS_IN_USE, false)
 }
 
 inline claim(me) {

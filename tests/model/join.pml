@@ -5,8 +5,9 @@
  *     put             the claim of tail: one compare-and-swap. Slots and the get's gate are left
  *                     out, and so is the bias
  *     get             likewise, of head: waits for an item, and may find the queue drained
- *     task_done       sq_queue_task_done in queue.c, sqi_counts_task_done in counts.c: an access a
- *                     step. tail_seen is stored plainly: the store buffers are for that
+ *     task_done       sq_queue_task_done in queue.c, sqi_counts_try_done in counts.h and
+ *                     sqi_counts_task_done in counts.c: an access a step. tail_seen is stored
+ *                     plainly: the store buffers are for that
  *     is_finished     sqi_counts_is_finished in counts.c: an access a step
  *     joiner          wait_until in queue.c; its tries before the enter are one
  *     closer          sq_queue_shutdown, immediate: sqi_counts_drain, its compare-and-swap of head;

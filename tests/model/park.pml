@@ -107,5 +107,5 @@ end:
     assert(ended == BIT(head) - 1);
     i = (asleep[GET_GATE] & 1) + (asleep[GET_GATE] / 2 & 1) + asleep[GET_GATE] / 4;
     assert(sleepers[GET_GATE] == i && over + i == GETTERS);
-    assert(!is_claiming && !is_locked)
+    assert(!is_in_use && !is_locked)
 }
