@@ -11,6 +11,9 @@
  * waits for ever, other negative numbers are refused with SQ_EINVAL. Every function may be called
  * from any thread unless it says otherwise, and none is async-signal-safe. In the child of a fork
  * a queue made before it answers SQ_EFORK to every call that can fail.
+ *
+ * A FIFO has no lock, but a get may come between two steps of a put. It then waits for that put,
+ * past its own deadline if need be: for as long as the other thread is kept from running.
  */
 #ifndef SEALQ_QUEUE_H
 #define SEALQ_QUEUE_H
@@ -58,11 +61,12 @@ typedef struct sq_queue_options {
     void (*drop)(void *item, void *context);
     void *context;        /**< handed to compare and drop */
     bool single_producer; /**< promise: never two threads at once in put; allows a faster queue */
-    bool single_consumer; /**< promise: never two threads at once in get; allows a faster queue */
+    bool single_consumer; /**< promise: never two threads at once in get; of no use today */
     uint64_t reserved[8]; /**< zeros */
 } sq_queue_options;
 
-/** What sq_queue_stat() tells: all for one instant, but for the waiting, which are hints. */
+/** What sq_queue_stat() tells: all for one instant (or, when calls come faster than it can look,
+   for instants as near as may be), but for the waiting, which are hints. */
 typedef struct sq_queue_stats {
     uint64_t capacity;      /**< as made; 0: unbounded */
     uint64_t size;          /**< items in the queue */

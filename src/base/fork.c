@@ -24,6 +24,14 @@ static void begin_generation(void)
     atomic_store_explicit(&process, getpid(), memory_order_relaxed);
 }
 
+/* In a child that no handler was told of, and that may have threads by now: one of them begins. */
+static void begin_generation_late(void)
+{
+    uint32_t wiped = 0, next = atomic_load_explicit(&generation, memory_order_relaxed) + 1;
+    if (atomic_compare_exchange_strong(sqi_fork_mark, &wiped, next))
+        atomic_store(&generation, next);
+}
+
 __attribute__((constructor)) static void watch_forks(void)
 {
     size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
@@ -38,8 +46,8 @@ __attribute__((constructor)) static void watch_forks(void)
 uint32_t sqi_fork_generation(void)
 {
     if (atomic_load_explicit(sqi_fork_mark, memory_order_relaxed) == 0)
-        begin_generation();
-    return atomic_load_explicit(&generation, memory_order_relaxed);
+        begin_generation_late();
+    return atomic_load_explicit(sqi_fork_mark, memory_order_relaxed);
 }
 
 uint32_t sqi_fork_generation_sure(void)

@@ -11,6 +11,14 @@
 
 #include "base/clock.h"
 
+/* Where libc's time_t has 64 bits and long has not, the older call would read half of the deadline.
+ */
+#ifdef SYS_futex_time64
+#define FUTEX_OF_TIMESPEC (sizeof(time_t) > sizeof(long) ? SYS_futex_time64 : SYS_futex)
+#else
+#define FUTEX_OF_TIMESPEC SYS_futex
+#endif
+
 static bool wait_on(const uint32_t *word, uint32_t expected, int64_t deadline_ns, int flags)
 {
     struct timespec deadline = {
@@ -19,7 +27,7 @@ static bool wait_on(const uint32_t *word, uint32_t expected, int64_t deadline_ns
     };
     /* FUTEX_WAIT_BITSET, not FUTEX_WAIT: its time-out is absolute, so nothing drifts when a
        thread is woken and sleeps again. */
-    long result = syscall(SYS_futex, word, FUTEX_WAIT_BITSET | flags, expected,
+    long result = syscall(FUTEX_OF_TIMESPEC, word, FUTEX_WAIT_BITSET | flags, expected,
                           deadline_ns == SQI_NEVER ? NULL : &deadline, NULL,
                           FUTEX_BITSET_MATCH_ANY);
     if (result == 0)
@@ -31,6 +39,12 @@ static bool wait_on(const uint32_t *word, uint32_t expected, int64_t deadline_ns
 bool sqi_futex_wait(const uint32_t *word, uint32_t expected, int64_t deadline_ns)
 {
     return wait_on(word, expected, deadline_ns, FUTEX_PRIVATE_FLAG);
+}
+
+void sqi_nap(int64_t ns)
+{
+    static const uint32_t nobody_wakes = 0;
+    (void)sqi_futex_wait(&nobody_wakes, 0, sqi_now_ns() + ns);
 }
 
 void sqi_futex_wake(const uint32_t *word, int count_max)

@@ -13,6 +13,10 @@
    False only when the deadline passed; true says nothing but "look again". */
 SQI_API bool sqi_futex_wait(const uint32_t *word, uint32_t expected, int64_t deadline_ns);
 
+/* Sleep for so long, or until a signal. Not by nanosleep(), where a thread could be cancelled: none
+   may be while it is between two steps of a queue. */
+void sqi_nap(int64_t ns);
+
 /* Wake at most count_max threads. */
 SQI_API void sqi_futex_wake(const uint32_t *word, int count_max);
 

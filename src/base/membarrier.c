@@ -4,9 +4,10 @@
 #include <linux/membarrier.h>
 #include <stdatomic.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+#include "base/futex.h"
 #include "sealq/error.h"
 
 #define INSTEAD_NS 10000000
@@ -39,8 +40,7 @@ int sqi_membarrier(void)
     if (pass_barrier())
         return SQ_OK;
     atomic_store_explicit(&known, FAILS, memory_order_relaxed);
-    struct timespec instead = {.tv_nsec = INSTEAD_NS};
-    while (nanosleep(&instead, &instead) != 0) /* a signal: the rest of it */
-        ;
+    for (int64_t end_ns = sqi_now_ns() + INSTEAD_NS; sqi_now_ns() < end_ns;)
+        sqi_nap(INSTEAD_NS); /* again after a signal */
     return SQ_ETIMEDOUT;
 }

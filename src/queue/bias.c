@@ -18,10 +18,10 @@
 #define BIAS_ALLOWED 1
 #endif
 
-/* A barrier takes 5 to 45 µs, and the bias saves some 5 ns a change: it is worth one sleep in so
-   many changes, and some at the start. */
-#define CHANGES_A_SLEEP 4096
-#define SLEEPS_AT_START 16
+/* A barrier takes 5 to 45 µs, and the bias saves some 5 ns a change: it is worth one in so many
+   changes, and some at the start. */
+#define CHANGES_A_BARRIER 4096
+#define BARRIERS_AT_START 16
 
 _Thread_local char sqi_thread_mark;
 
@@ -77,21 +77,25 @@ void sqi_bias_end(struct sqi_bias *bias)
 
 void sqi_bias_settle(struct sqi_bias *bias)
 {
-    uintptr_t owner = SQI_BIAS_NOBODY;
-    if (!atomic_compare_exchange_strong(&bias->owner, &owner, sqi_self()) && owner != sqi_self() &&
-        owner != SQI_BIAS_ANYBODY)
+    uintptr_t owner = atomic_load(&bias->owner), self = sqi_self();
+    if (owner == SQI_BIAS_NOBODY && atomic_compare_exchange_strong(&bias->owner, &owner, self))
+        return;
+    if (owner != self && owner != SQI_BIAS_ANYBODY)
         sqi_bias_end(bias);
 }
 
-void sqi_bias_before_sleep(struct sqi_bias *bias, uint64_t number)
+bool sqi_bias_barrier(struct sqi_bias *bias, uint64_t number)
 {
-    if (has_ended(bias))
-        return;
+    /* Nobody's: no plain store was made; and who takes it after this load, and after the enter that
+       came before it, sees the sleeper. Seq_cst, as is all of that. */
+    if (atomic_load(&bias->owner) == SQI_BIAS_NOBODY || has_ended(bias))
+        return false;
     lock(bias);
     if (!has_ended(bias)) {
-        bool too_many = ++bias->sleeps > SLEEPS_AT_START + number / CHANGES_A_SLEEP;
+        bool too_many = ++bias->barriers > BARRIERS_AT_START + number / CHANGES_A_BARRIER;
         if (too_many || sqi_membarrier() < 0)
             end(bias);
     }
     unlock(bias);
+    return true;
 }

@@ -4,8 +4,7 @@
  *
  * A compare-and-swap costs little by itself, but it waits until everything stored before it, such
  * as a slot, has come from another cache. The first thread that puts therefore has the bias of
- * tail, the first that gets that of head, and keeps it until another thread does the same.
- * Everybody else pays (membarrier.h):
+ * tail, and keeps it until another thread puts. Everybody else pays (membarrier.h):
  *
  *     who has the bias                             who ends it
  *     is_in_use = true                             owner = SQI_BIAS_ENDING
@@ -17,12 +16,13 @@
  * the number in the other way, by compare-and-swap, before the bias has ended.
  *
  * A plain store may become visible after the load that follows it. So who relies on the order of
- * the change and of the gate's word (gate.h) pays too: sqi_bias_before_sleep().
+ * the two pays as well, by sqi_bias_barrier(): a get before it sleeps (the load is that of the
+ * gate's word, gate.h), or before it answers "empty" at once, and a join before it answers
+ * "finished" (for then the load may be of anything of the user's).
  *
  * It ends, for good, when another thread makes the same kind of call, when the queue is closed,
- * when threads sleep so often that their barriers cost more than it saves, or when membarrier(2)
- * begins to fail. Where a queue was promised a single producer or consumer, "the thread" is whoever
- * calls.
+ * when barriers come so often that they cost more than it saves, or when membarrier(2) begins to
+ * fail. Where a queue was promised a single producer, "the thread" is whoever puts.
  */
 #ifndef SQI_QUEUE_BIAS_H
 #define SQI_QUEUE_BIAS_H
@@ -42,8 +42,8 @@
 struct sqi_bias {
     _Atomic uintptr_t owner; /* a thread's sqi_self(), or one of the above */
     atomic_bool is_in_use;
-    pthread_mutex_t lock; /* guards `sleeps`; and one thread is enough to end it */
-    uint64_t sleeps;      /* of others, with a barrier each */
+    pthread_mutex_t lock; /* guards `barriers`; and one thread is enough to end it */
+    uint64_t barriers;    /* that others made */
 };
 
 /* Which thread this is: an address, used again only after the thread has ended. */
@@ -91,8 +91,9 @@ void sqi_bias_settle(struct sqi_bias *bias);
 /* Returns once it has ended, by whomever. */
 void sqi_bias_end(struct sqi_bias *bias);
 
-/* For who is about to sleep until the number changes, after sqi_gate_enter() and before the look:
-   either the look sees the change, or who made it sees the sleeper. number: what it is about. */
-void sqi_bias_before_sleep(struct sqi_bias *bias, uint64_t number);
+/* All changes so far are visible afterwards. For who is about to sleep, after sqi_gate_enter() and
+   before the look: either the look sees the change, or who made it sees the sleeper. number: what
+   it is about. False: there was no need. */
+bool sqi_bias_barrier(struct sqi_bias *bias, uint64_t number);
 
 #endif

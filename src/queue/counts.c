@@ -58,7 +58,7 @@ int sqi_counts_task_done(struct sqi_counts *counts, size_t n, uint64_t *ret_unfi
 
 uint64_t sqi_counts_drain(struct sqi_counts *counts, uint64_t *ret_first)
 {
-    uint64_t tail = atomic_load(&counts->tail) & SQI_TICKET; /* closed: it stays */
+    uint64_t tail = atomic_load(&counts->tail) & SQI_TICKET; /* it stays */
     lock(counts);
     uint64_t head = atomic_load(&counts->head);
     bool is_first = !(head & SQI_DRAINED);
@@ -93,23 +93,28 @@ bool sqi_counts_is_finished(struct sqi_counts *counts)
 
 /* ── looking ──────────────────────────────────────────────────────────────────────────────── */
 
-void sqi_counts_raise_high_water(struct sqi_counts *counts, uint64_t tail)
+static void raise_mark(struct sqi_counts *counts, uint64_t size)
 {
-    /* Acquire and release: as in room_of() of fifo.c. Read after the claim: there was an instant
-       with no less than tail - head in the queue. */
-    uint64_t head = atomic_load_explicit(&counts->head, memory_order_acquire) & SQI_TICKET;
-    atomic_store_explicit(&counts->head_seen, head, memory_order_release);
-    uint64_t high_water = atomic_load_explicit(&counts->high_water, memory_order_relaxed);
-    while (head < tail && tail - head > high_water &&
-           !atomic_compare_exchange_weak_explicit(&counts->high_water, &high_water, tail - head,
+    uint64_t mark = atomic_load_explicit(&counts->high_water, memory_order_relaxed);
+    while (size > mark &&
+           !atomic_compare_exchange_weak_explicit(&counts->high_water, &mark, size,
                                                   memory_order_relaxed, memory_order_relaxed))
         ;
+}
+
+void sqi_counts_raise_high_water(struct sqi_counts *counts, uint64_t tail)
+{
+    /* Read after the claim: there was an instant with no less than tail - head in the queue. */
+    uint64_t head = atomic_load_explicit(&counts->head, memory_order_relaxed) & SQI_TICKET;
+    atomic_store_explicit(&counts->head_seen, head, memory_order_relaxed);
+    if (head < tail)
+        raise_mark(counts, tail - head);
     /* While a queue grows every put makes a new mark, and a look at head by each would slow down
        the gets. */
-    high_water = atomic_load_explicit(&counts->high_water, memory_order_relaxed);
-    if (high_water > SQI_EXACT_MARK_MAX)
-        high_water += high_water / 128;
-    atomic_store_explicit(&counts->mark_due, high_water, memory_order_relaxed);
+    uint64_t mark = atomic_load_explicit(&counts->high_water, memory_order_relaxed);
+    if (mark > SQI_EXACT_MARK_MAX)
+        mark += mark / 128;
+    atomic_store_explicit(&counts->mark_due, mark, memory_order_relaxed);
 }
 
 void sqi_counts_stat(struct sqi_counts *counts, sq_queue_stats *ret_stats)
@@ -130,13 +135,12 @@ void sqi_counts_stat(struct sqi_counts *counts, sq_queue_stats *ret_stats)
     /* drained_from was set before the bit, which came with head. */
     uint64_t gets = head & SQI_DRAINED ? counts->drained_from : taken;
     uint64_t size = put - taken < counts->capacity ? put - taken : counts->capacity;
-    /* A put may not have noted yet what it has claimed. */
-    uint64_t high_water = atomic_load_explicit(&counts->high_water, memory_order_relaxed);
+    raise_mark(counts, size); /* a put may not have noted yet what it has claimed */
     *ret_stats = (sq_queue_stats){
         .capacity = counts->capacity == SQI_UNBOUNDED ? 0 : counts->capacity,
         .size = size,
         .unfinished = put - done,
-        .high_water = high_water > size ? high_water : size,
+        .high_water = atomic_load_explicit(&counts->high_water, memory_order_relaxed),
         .puts = put,
         .gets = gets,
         .dones = done,

@@ -24,9 +24,7 @@ static int64_t room_of(struct sqi_counts *counts, uint64_t *ret_tail)
         SQI_INTERLEAVE();
         head = atomic_load(&counts->head) & SQI_TICKET;
     } while (head > tail); /* tail was older than head */
-    /* Release: pairs with the acquire load in sqi_counts_raise_high_water(). It may replace a
-       larger value, which costs another look and nothing else. */
-    atomic_store_explicit(&counts->head_seen, head, memory_order_release);
+    atomic_store_explicit(&counts->head_seen, head, memory_order_relaxed); /* a hint */
     *ret_tail = tail;
     return tail - head < counts->capacity ? (int64_t)(counts->capacity - (tail - head)) : SQ_EFULL;
 }
@@ -49,7 +47,7 @@ int sqi_fifo_find_room(struct sqi_fifo *fifo)
     if (fifo->slots.is_segmented && run < (uint64_t)room)
         room = (int64_t)run;
     /* Release: pairs with the acquire load in sqi_fifo_claim(). The slots up to here were read, and
-       their segment is ready. As head_seen it may replace a larger value. */
+       their segment is ready. It may replace a larger value, which costs another look only. */
     atomic_store_explicit(&counts->put_limit, tail + (uint64_t)room, memory_order_release);
     return SQ_OK;
 }

@@ -16,10 +16,10 @@
  * When something is in the way, sqi_fifo_find_room() and sqi_fifo_find_item() clear it away, or say
  * why they cannot. The limits are tickets, each on the line of its side:
  *
- *     put_limit   below it there is room, by head as a put last saw it, and a segment that is
- * ready. A closed tail is above any limit get_limit   below it the segment is ready; and not too
- * far on, for there gets see whether they are too close to the puts (pace.h). A drained head is
- * above any limit
+ * - put_limit: below it there is room, by head as a put last saw it, and the segment is ready. A
+ *   closed tail is above any limit.
+ * - get_limit: below it the segment is ready. It is not far off, for at the limit gets see whether
+ *   they are too close to the puts (pace.h). A drained head is above any limit.
  *
  * Linearization
  *     a put of n items      the claim of tail (n puts, one after the other)
@@ -35,12 +35,13 @@
  * look; and if something was, the claim fails and what was read is thrown away. Gets therefore
  * write no slot, and a line of slots travels once an item's life and not twice.
  *
- * Pairs
- *     published: release in put            acquire in get         the item is there
- *     head:      release (of seq_cst)      acquire in find_room   the item was read: write again
- *     put_limit: release in find_room      acquire in put         passes that on; the segment is
- * ready get_limit: release in find_item      acquire in get         the segment is ready tail or
- * head, then the gate's word: seq_cst against the gate's enter, then tail or head
+ * Pairs, each a release and an acquire
+ * - published, by put and get: the item is there.
+ * - head, by get (its seq_cst claim) and find_room: the item was read, so its slot may be written.
+ * - put_limit, by find_room and put: the same, passed on; and the segment is ready.
+ * - get_limit, by find_item and get: the segment is ready.
+ * And seq_cst all four: tail or head, then the gate's word, here; the gate's enter, then tail or
+ * head, in who is about to sleep.
  *
  * Rejected: claims by fetch-and-add (a ticket cannot be given back, so no exact capacity, no
  * time-out); a sequence number that gets write too (twice the lines); batches of several
@@ -75,12 +76,13 @@ struct sqi_fifo {
    SQ_EFULL, SQ_ESHUTDOWN, SQ_ENOMEM. */
 int sqi_fifo_find_room(struct sqi_fifo *fifo);
 
-/* When sqi_fifo_take() did not: waits for a put that is at work. SQ_OK, or why there is nothing to
-   take: SQ_EEMPTY, SQ_ESHUTDOWN. */
+/* When sqi_fifo_take() did not: clears away what was in its way, and waits for a put that is at
+   work. SQ_OK, or why there is nothing to take: SQ_EEMPTY, SQ_ESHUTDOWN. */
 int sqi_fifo_find_item(struct sqi_fifo *fifo);
 
-/* Closed before: takes out all that is in it, drops it, and counts it as done. When two threads do
-   it at once, one of them finds nothing left and does not wait for the other. */
+/* Closed before, or used by this thread alone: takes out all that is in it, drops it, and counts it
+   as done. When two threads do it at once, one of them finds nothing left and does not wait for the
+   other. */
 void sqi_fifo_drain(struct sqi_fifo *fifo, void (*drop)(void *item, void *context), void *context);
 
 #define SQI_INLINE static inline __attribute__((always_inline))
@@ -121,6 +123,7 @@ SQI_INLINE size_t sqi_fifo_add(struct sqi_fifo *fifo, void *const *items, size_t
     }
     if (__builtin_expect(count == 0, 0))
         return 0;
+    sqi_counts_note_size(&fifo->counts, ticket + count); /* before others can take them */
     SQI_INTERLEAVE();
     size_t i = 0;
     do {
@@ -129,7 +132,6 @@ SQI_INLINE size_t sqi_fifo_add(struct sqi_fifo *fifo, void *const *items, size_t
         /* Release: pairs with the acquire load in sqi_fifo_take(). */
         atomic_store_explicit(&slot->published, ++ticket, memory_order_release);
     } while (n > 1 && ++i < count);
-    sqi_counts_note_size(&fifo->counts, ticket);
     return count;
 }
 

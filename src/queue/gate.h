@@ -42,6 +42,9 @@
  * The epoch could mislead only a thread that is stopped between enter and sleep for exactly a
  * multiple of 2^32 wakes.
  *
+ * A wake stands for a thread that has yet to run. One of low priority that gets no time holds up
+ * those that have gone to sleep since, until it runs.
+ *
  * Rejected: a condition variable (wakes one sleeper a signal, a system call each, also when one
  * is already on its way; no absolute knowledge of sleepers); separate words for epoch, sleepers
  * and flag (a waker whose wake found nobody must then clear the flag, look again and repeat, for
@@ -80,6 +83,8 @@ void sqi_gate_wake_sleeper(struct sqi_gate *gate);
    nobody sleeps this is one load. way: how it was published. */
 static inline void sqi_gate_wake_one(struct sqi_gate *gate, enum sqi_bias_way way)
 {
+    if (way == SQI_BY_STORE)
+        atomic_signal_fence(memory_order_seq_cst); /* the compiler keeps the order, see bias.h */
     uint64_t word = atomic_load(&gate->word);
     if (__builtin_expect(word >= SQI_GATE_SLEEPER, 0) &&
         (way == SQI_BY_STORE || !(word & SQI_GATE_WAKING)))

@@ -43,9 +43,11 @@
 #define TRIES 40
 #define PAUSES_A_TRY 4
 
+#define NO_GENERATION UINT32_MAX /* of forks; nor is 0, which a wiped page reads */
+
 struct sq_queue {
     /* constant */
-    uint32_t fast_generation; /* that of forks in a FIFO; else 0, which is none */
+    uint32_t fast_generation; /* that of forks in a FIFO; else NO_GENERATION */
     uint32_t fork_generation;
     bool is_fifo;
     void (*drop)(void *item, void *context);
@@ -87,7 +89,7 @@ int sq_queue_create(const sq_queue_options *options, sq_queue **ret_queue)
         return sqi_fail(SQ_ENOMEM);
     *queue = (sq_queue){
         .is_fifo = options->order == SQ_FIFO,
-        .fast_generation = options->order == SQ_FIFO ? sqi_fork_generation() : 0,
+        .fast_generation = options->order == SQ_FIFO ? sqi_fork_generation() : NO_GENERATION,
         .fork_generation = sqi_fork_generation(),
         .drop = options->drop,
         .context = options->context,
@@ -130,7 +132,6 @@ sq_queue *sq_queue_free(sq_queue *queue)
         assert(sqi_gate_sleepers(&queue->put_gate) == 0);
         assert(sqi_gate_sleepers(&queue->get_gate) == 0);
         assert(sqi_gate_sleepers(&queue->join_gate) == 0);
-        sqi_counts_close(&queue->fifo.counts);
         drain(queue);
     }
     if (queue->is_fifo)
@@ -165,22 +166,31 @@ static int64_t try_put(sq_queue *queue, const struct attempt *attempt)
     return result;
 }
 
-/* Takes what is there, by claims of a size that a thread's stack has room for. */
+static int64_t take(sq_queue *queue, size_t count, void **items)
+{
+    count = count < SQI_FIFO_BATCH_MAX ? count : SQI_FIFO_BATCH_MAX;
+    int64_t result = queue->is_fifo ? sqi_fifo_get(&queue->fifo, count, items)
+                                    : sqi_pile_get(&queue->pile, count, items);
+    if (result > 0)
+        sqi_gate_wake_one(&queue->put_gate, SQI_BY_SWAP);
+    return result;
+}
+
+/* Takes what is there when it comes, and not what is put meanwhile, by claims of a size that a
+   thread's stack has room for. */
 static int64_t try_get(sq_queue *queue, const struct attempt *attempt)
 {
     void *items[SQI_FIFO_BATCH_MAX];
-    size_t got = 0;
-    int64_t result = SQ_EEMPTY;
-    while (got < attempt->count) {
-        size_t count = attempt->count - got;
-        count = count < SQI_FIFO_BATCH_MAX ? count : SQI_FIFO_BATCH_MAX;
-        result = queue->is_fifo ? sqi_fifo_get(&queue->fifo, count, items)
-                                : sqi_pile_get(&queue->pile, count, items);
-        if (result < 0)
-            break;
+    size_t got = 0, count = attempt->count;
+    int64_t result = take(queue, count, items);
+    while (result > 0) {
         memcpy(attempt->get_items + got, items, (size_t)result * sizeof *items);
+        if (got == 0) {
+            uint64_t there = (size_t)result + sqi_counts_size(&queue->fifo.counts);
+            count = count < there ? count : (size_t)there;
+        }
         got += (size_t)result;
-        sqi_gate_wake_one(&queue->put_gate, SQI_BY_SWAP);
+        result = got < count ? take(queue, count - got, items) : 0;
     }
     return got > 0 ? (int64_t)got : result;
 }
@@ -188,7 +198,11 @@ static int64_t try_get(sq_queue *queue, const struct attempt *attempt)
 static int64_t try_join(sq_queue *queue, const struct attempt *attempt)
 {
     (void)attempt;
-    return sqi_counts_is_finished(&queue->fifo.counts) ? SQ_OK : SQ_ETIMEDOUT;
+    struct sqi_counts *counts = &queue->fifo.counts;
+    bool is_finished = sqi_counts_is_finished(counts);
+    if (is_finished && sqi_bias_barrier(&counts->bias, atomic_load(&counts->tail)))
+        is_finished = sqi_counts_is_finished(counts);
+    return is_finished ? SQ_OK : SQ_ETIMEDOUT;
 }
 
 /* ── waiting ──────────────────────────────────────────────────────────────────────────────── */
@@ -234,6 +248,11 @@ static int64_t try_for_a_while(sq_queue *queue, struct sqi_gate *gate, try_funct
     return result;
 }
 
+static bool has_passed(int64_t deadline_ns)
+{
+    return deadline_ns != SQI_NEVER && sqi_now_ns() >= deadline_ns;
+}
+
 /* Tries until it need not wait, the deadline has passed, or *cancelled is set. */
 static int64_t wait_until(sq_queue *queue, struct sqi_gate *gate, try_function *try,
                           const struct attempt *attempt, int64_t deadline_ns,
@@ -248,12 +267,12 @@ static int64_t wait_until(sq_queue *queue, struct sqi_gate *gate, try_function *
             return result;
         uint32_t epoch = sqi_gate_enter(gate);
         if (gate == &queue->get_gate) /* what puts publish by plain stores */
-            sqi_bias_before_sleep(&counts->bias, atomic_load(&counts->tail));
+            sqi_bias_barrier(&counts->bias, atomic_load(&counts->tail));
         SQI_INTERLEAVE();
         result = try(queue, attempt);
         SQI_INTERLEAVE();
         if (must_wait(result) && !is_set(cancelled))
-            in_time = sqi_gate_sleep(gate, epoch, deadline_ns);
+            in_time = sqi_gate_sleep(gate, epoch, deadline_ns) && !has_passed(deadline_ns);
         sqi_gate_leave(gate);
         SQI_INTERLEAVE();
         if (must_wait(result))
@@ -289,7 +308,11 @@ static int check_wait(const sq_queue *queue, int64_t timeout_ms)
 static int64_t run(sq_queue *queue, struct sqi_gate *gate, try_function *try,
                    const struct attempt *attempt, int64_t timeout_ms)
 {
+    struct sqi_counts *counts = &queue->fifo.counts;
     int64_t result = try(queue, attempt);
+    if (result == SQ_EEMPTY && timeout_ms == SQ_NOWAIT &&
+        sqi_bias_barrier(&counts->bias, atomic_load(&counts->tail)))
+        result = try(queue, attempt);
     if (must_wait(result) && timeout_ms != SQ_NOWAIT)
         result = wait_until(queue, gate, try, attempt, sqi_deadline_after(timeout_ms), NULL);
     return result < 0 ? sqi_fail((int)result) : result;
@@ -332,7 +355,7 @@ ssize_t sq_queue_put_many(sq_queue *queue, void *const *items, size_t count, int
     while (put < count) {
         struct attempt attempt = {.put_items = items + put, .count = count - put};
         int64_t result = try_put(queue, &attempt);
-        if (must_wait(result) && timeout_ms != SQ_NOWAIT) {
+        if (must_wait(result) && timeout_ms != SQ_NOWAIT && !has_passed(deadline_ns)) {
             if (deadline_ns == SQI_NEVER)
                 deadline_ns = sqi_deadline_after(timeout_ms);
             result = wait_until(queue, &queue->put_gate, try_put, &attempt, deadline_ns, NULL);

@@ -4,7 +4,8 @@
 #define SQI_QUEUE_RELAX_H
 
 #include <sched.h>
-#include <time.h>
+
+#include "base/futex.h"
 
 #define SQI_RELAX_PAUSES 64
 #define SQI_RELAX_YIELDS 64
@@ -37,7 +38,7 @@ static inline void sqi_relax(unsigned *turn)
         sched_yield();
     } else {
         /* A thread of lower priority runs only when this one sleeps. */
-        nanosleep(&(struct timespec){.tv_nsec = SQI_RELAX_NAP_NS}, NULL);
+        sqi_nap(SQI_RELAX_NAP_NS);
         return;
     }
     ++*turn;

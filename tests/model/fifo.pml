@@ -16,7 +16,7 @@
  *                     slot stays published, so what was read before is as it was, or is thrown away
  *     chain           chain in queue.c. With FINE an access a step. Else two steps, which allow all
  *                     that those do, and to go on when there is no sleeper
- *     before_sleep    sqi_bias_before_sleep in bias.c
+ *     before_sleep    sqi_bias_barrier in bias.c
  *     take_bias       the compare-and-swap of sqi_bias_settle there
  *     end_the_bias    sqi_bias_end there
  *     end_bias        end there: an access a step. Its last store is one that others see at once, for
@@ -113,7 +113,7 @@ inline end_the_bias() {
 inline before_sleep() {
 #ifdef BIASED
     if
-    :: bias == BIAS_ENDED
+    :: bias == BIAS_ENDED || bias == BIAS_NOBODY
     :: else ->
         atomic { !is_locked -> is_locked = true };
         if

@@ -28,7 +28,7 @@ enum { CAN_BE_BIASED = 0 };
 enum { CAN_BE_BIASED = 1 };
 #endif
 
-enum { MANY = 20000, ROUNDS = 300 };
+enum { MANY = 20000, ROUNDS = 300, CROSSINGS = 30 };
 
 /* From here on membarrier(2) fails in all threads of this process. */
 static void refuse_membarrier(void)
@@ -153,20 +153,20 @@ static void nobody_is_biased_where_it_is_not_wanted(void **state)
                      CAN_BE_BIASED && sqi_membarrier_works() ? SQI_BY_STORE : SQI_BY_SWAP);
 }
 
-static void the_bias_ends_when_others_sleep_often(void **state)
+static void the_bias_ends_when_barriers_come_often(void **state)
 {
     (void)state;
     struct sqi_bias bias;
     sqi_bias_init(&bias, SQI_BIAS_ANYBODY);
     uintptr_t owner = owner_of(&bias);
-    sqi_bias_before_sleep(&bias, 1);
+    sqi_bias_barrier(&bias, 1);
     assert_int_equal(owner_of(&bias), owner);
     for (unsigned i = 0; i < 100; i++)
-        sqi_bias_before_sleep(&bias, i);
+        sqi_bias_barrier(&bias, i);
     assert_int_equal(owner_of(&bias), SQI_BIAS_ENDED);
     sqi_bias_init(&bias, SQI_BIAS_ANYBODY);
     for (unsigned i = 0; i < 100; i++) /* one in 100,000 puts */
-        sqi_bias_before_sleep(&bias, i * 100000);
+        sqi_bias_barrier(&bias, i * 100000);
     assert_int_equal(owner_of(&bias), owner);
 }
 
@@ -255,6 +255,59 @@ static void a_shutdown_amid_puts_loses_nothing(void **state)
         assert_int_equal(put, got + atomic_load(&race.dropped));
         assert_int_equal(sq_queue_join(race.queue, SQ_NOWAIT), SQ_OK);
         sq_queue_free(race.queue);
+    }
+}
+
+/* Two threads, each the only one to put on a queue of its own. */
+struct crossing {
+    sq_queue *mine, *others;
+    atomic_uint *arrived;
+    bool was_empty[CROSSINGS];
+};
+
+/* Both go on within nanoseconds of each other, if both are running. */
+static void meet(atomic_uint *arrived, unsigned meeting)
+{
+    atomic_fetch_add(arrived, 1);
+    for (unsigned turn = 1; atomic_load(arrived) < 2 * meeting; turn++)
+        if (turn % 1000 == 0)
+            sched_yield();
+}
+
+static void *put_then_look(void *argument)
+{
+    struct crossing *crossing = argument;
+    unsigned meeting = 0;
+    void *got;
+    for (unsigned turn = 0; turn < CROSSINGS; turn++) {
+        meet(crossing->arrived, ++meeting);
+        (void)sq_queue_put(crossing->mine, item(1), SQ_NOWAIT);
+        int result = sq_queue_get(crossing->others, SQ_NOWAIT, &got);
+        crossing->was_empty[turn] = result == SQ_EEMPTY;
+        meet(crossing->arrived, ++meeting);
+        if (result == SQ_EEMPTY) /* so that each turn begins with empty queues */
+            (void)sq_queue_get(crossing->others, SQ_FOREVER, &got);
+    }
+    return NULL;
+}
+
+/* A put that has returned is seen by every get that begins then. Not so if plain stores could wait
+   while the putter looks elsewhere: both would find nothing. */
+static void a_put_that_returned_is_seen(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 3 * ROUNDS; round++) {
+        atomic_uint arrived = 0;
+        sq_queue *queues[2] = {make_queue(64, SQ_FIFO), make_queue(64, SQ_FIFO)};
+        struct crossing crossings[2] = {{queues[0], queues[1], &arrived, {false}},
+                                        {queues[1], queues[0], &arrived, {false}}};
+        pthread_t other = start_thread(put_then_look, &crossings[1]);
+        put_then_look(&crossings[0]);
+        end_thread(other);
+        for (unsigned turn = 0; turn < CROSSINGS; turn++)
+            assert_false(crossings[0].was_empty[turn] && crossings[1].was_empty[turn]);
+        for (unsigned i = 0; i < 2; i++)
+            sq_queue_free(queues[i]);
     }
 }
 
@@ -348,7 +401,7 @@ static void end_the_bias_without_membarrier(void)
     sqi_bias_init(&bias, SQI_BIAS_ANYBODY);
     sqi_counts_init(&closed, 4, SQI_BIAS_ANYBODY);
     refuse_membarrier();
-    sqi_bias_before_sleep(&bias, 0);
+    sqi_bias_barrier(&bias, 0);
     assert_int_equal(owner_of(&bias), SQI_BIAS_ENDED);
     assert_false(sqi_membarrier_works()); /* known for queues to come */
     sqi_counts_close(&closed);
@@ -367,12 +420,13 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_that_puts_has_the_bias_until_another_does),
         cmocka_unit_test(nobody_is_biased_where_it_is_not_wanted),
-        cmocka_unit_test(the_bias_ends_when_others_sleep_often),
+        cmocka_unit_test(the_bias_ends_when_barriers_come_often),
         cmocka_unit_test(closing_ends_the_bias),
         cmocka_unit_test(closing_waits_for_a_claim_that_has_begun),
         cmocka_unit_test(every_item_arrives_in_order_when_gets_sleep_often),
         cmocka_unit_test(a_shutdown_amid_puts_loses_nothing),
         cmocka_unit_test(a_second_thread_that_puts_loses_nothing),
+        cmocka_unit_test(a_put_that_returned_is_seen),
     };
     const struct CMUnitTest refusals[] = {
         cmocka_unit_test(a_queue_works_where_membarrier_fails_from_the_start),

@@ -95,6 +95,28 @@ static void generation_is_the_same_in_all_threads(void **state)
     assert_int_equal(end_thread(start_thread(generation_in_thread, NULL)), sqi_fork_generation());
 }
 
+static void queues_of_every_order_are_the_parents_in_a_bare_clone(void **state)
+{
+    (void)state;
+    for (int order = SQ_FIFO; order <= SQ_LIFO; order++) {
+        sq_queue *queue = make_queue(0, (sq_queue_order)order);
+        void *got;
+        assert_int_equal(sq_queue_put(queue, item(1), SQ_NOWAIT), SQ_OK);
+        assert_int_equal(sq_queue_get(queue, SQ_NOWAIT, &got), SQ_OK);
+        pid_t child = bare_clone();
+        if (child == 0) {
+            /* task_done first: it must be told without another call before it. */
+            bool told = sq_queue_task_done(queue, 1) == SQ_EFORK &&
+                        sq_queue_put(queue, item(2), SQ_NOWAIT) == SQ_EFORK &&
+                        sq_queue_get(queue, SQ_NOWAIT, &got) == SQ_EFORK;
+            _exit(told ? SEEN : NOT_SEEN);
+        }
+        assert_int_equal(end_of(child), SEEN);
+        assert_int_equal(stats_of(queue).unfinished, 1);
+        sq_queue_free(queue);
+    }
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest forks[] = {
@@ -105,6 +127,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest clones[] = {
         cmocka_unit_test(generation_changes_in_a_bare_clone_too),
         cmocka_unit_test(generation_changes_in_every_descendant),
+        cmocka_unit_test(queues_of_every_order_are_the_parents_in_a_bare_clone),
     };
     if (argc < 2 || strcmp(argv[1], "clone") != 0)
         return cmocka_run_group_tests_name("fork", forks, NULL, NULL);

@@ -437,6 +437,29 @@ static void join_with_short_time_outs_sees_each_end_once_it_is_there(void **stat
     sq_queue_free(family.queue);
 }
 
+/* Takes an item whenever there is one, and puts nothing back. */
+static void *get_until_shutdown(void *queue)
+{
+    void *got;
+    while (sq_queue_get(queue, SQ_FOREVER, &got) == SQ_OK)
+        ;
+    return NULL;
+}
+
+/* So many items take far more than a millisecond through a queue that holds one. */
+static void put_many_ends_at_its_deadline_though_room_keeps_coming(void **state)
+{
+    (void)state;
+    enum { LOTS = 200000 };
+    static void *items[LOTS];
+    sq_queue *queue = make_queue(1, SQ_FIFO);
+    pthread_t getter = start_thread(get_until_shutdown, queue);
+    assert_in_range(sq_queue_put_many(queue, items, LOTS, 1), 1, LOTS - 1);
+    assert_int_equal(sq_queue_shutdown(queue, false), SQ_OK);
+    end_thread(getter);
+    sq_queue_free(queue);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -455,6 +478,7 @@ int main(void)
         cmocka_unit_test(every_item_is_seen_once_when_all_are_there_before_the_first_get),
         cmocka_unit_test(no_wake_of_a_get_is_lost_when_time_outs_race_with_it),
         cmocka_unit_test(no_wake_of_a_put_is_lost_when_time_outs_race_with_it),
+        cmocka_unit_test(put_many_ends_at_its_deadline_though_room_keeps_coming),
         cmocka_unit_test(join_with_short_time_outs_sees_each_end_once_it_is_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
