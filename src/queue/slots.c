@@ -102,11 +102,18 @@ static int init_segments(struct sqi_slots *slots)
     return SQ_OK;
 }
 
+/* Tail and head stop at the first ticket of a segment until it is ready. So it was for any other.
+ */
+static bool begins(const struct sqi_slots *slots, uint64_t ticket)
+{
+    return slots->is_segmented && ticket % SQI_SEGMENT_SLOTS == 0;
+}
+
 int sqi_slots_extend(struct sqi_slots *slots, uint64_t ticket)
 {
     uint64_t number = ticket >> SQI_SEGMENT_SHIFT;
     int result = SQ_OK;
-    if (!slots->is_segmented)
+    if (!begins(slots, ticket))
         return SQ_OK;
     lock(slots);
     if (slots->tail_number < number) {
@@ -130,7 +137,7 @@ int sqi_slots_extend(struct sqi_slots *slots, uint64_t ticket)
 void sqi_slots_advance(struct sqi_slots *slots, uint64_t ticket)
 {
     uint64_t number = ticket >> SQI_SEGMENT_SHIFT;
-    if (!slots->is_segmented)
+    if (!begins(slots, ticket))
         return;
     lock(slots);
     if (slots->head_number < number) {
