@@ -104,8 +104,9 @@ static void raise_mark(struct sqi_counts *counts, uint64_t size)
 
 void sqi_counts_raise_high_water(struct sqi_counts *counts, uint64_t tail)
 {
-    /* Read after the claim: there was an instant with no less than tail - head in the queue. */
-    uint64_t head = atomic_load_explicit(&counts->head, memory_order_relaxed) & SQI_TICKET;
+    /* Seq_cst, so that it is read after the claim: there was an instant with no less than
+       tail - head in the queue. */
+    uint64_t head = atomic_load(&counts->head) & SQI_TICKET;
     atomic_store_explicit(&counts->head_seen, head, memory_order_relaxed);
     if (head < tail)
         raise_mark(counts, tail - head);

@@ -83,7 +83,7 @@ void sqi_counts_init(struct sqi_counts *counts, uint64_t capacity, uintptr_t bia
 void sqi_counts_close(struct sqi_counts *counts);
 
 /* Closed before, or used by this thread alone: claims all tickets from head to tail, for good and
- *in one step. How many, from ret_first on; 0 when that was done before. */
+   in one step. Answers how many; 0 when that was done before. ret_first: the first of them. */
 uint64_t sqi_counts_drain(struct sqi_counts *counts, uint64_t *ret_first);
 
 /* Counts n as done, or as many as are unfinished: task_done may have come before the get. */

@@ -61,9 +61,7 @@
 #define SQI_FIFO_BATCH_MAX 64
 
 /* With fewer items, or less room, ahead: too close to the other side, see pace.h. */
-#ifndef SQI_FIFO_DISTANCE
 #define SQI_FIFO_DISTANCE 64
-#endif
 
 struct sqi_fifo {
     struct sqi_counts counts;

@@ -35,7 +35,7 @@
  * then look".
  *
  * Who has a bias (bias.h) publishes by plain stores, and the processor may read the word before
- * they are visible. Who waits therefore calls sqi_bias_before_sleep() between enter and look. As to
+ * they are visible. Who waits therefore calls sqi_bias_barrier() between enter and look. As to
  * `waking`, a biased waker that sees sleepers reads the word again by a read-modify-write: that and
  * the one of leave come one after the other, and the second sees what was done before the first.
  *
@@ -76,7 +76,7 @@ void sqi_gate_leave(struct sqi_gate *gate);
 #define SQI_GATE_WAKING (UINT64_C(1) << 32)
 #define SQI_GATE_SLEEPER (UINT64_C(1) << 33)
 
-/* The two parts of sqi_gate_wake_one(): see there. */
+/* What sqi_gate_wake_one() does when it finds sleepers. */
 void sqi_gate_wake_sleeper(struct sqi_gate *gate);
 
 /* After publishing: wake a sleeper unless there is none or a wake is in flight already. Where

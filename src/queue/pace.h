@@ -19,13 +19,9 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-#ifndef SQI_PACE_ITEMS
 #define SQI_PACE_ITEMS 256 /* fewer from one wait to the next: too close */
-#endif
 #define SQI_PACE_PAUSES_MIN 4
-#ifndef SQI_PACE_PAUSES_MAX
 #define SQI_PACE_PAUSES_MAX 160 /* some 4 µs */
-#endif
 
 struct sqi_pace {
     _Atomic uint64_t waited_at; /* the ticket at the last wait */
